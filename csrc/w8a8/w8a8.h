@@ -1,0 +1,43 @@
+// Matrix product of int8 activations and int8 weights with fused scales and bias. Host interface, no PyTorch.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace awq {
+
+// Rows of in_feats and kernel are read in units of 16 bytes.
+constexpr int kW8A8KAlignElems = 16;
+constexpr int kW8A8PointerAlignBytes = 16;
+
+struct W8A8GemmParams {
+  const int8_t* in_feats;  // [m, k] contiguous, 16-byte aligned
+  const int8_t* kernel;    // [n, k] contiguous, 16-byte aligned
+  const void* wscales;     // [n] fp16
+  const void* ascales;     // [m] fp16
+  const void* bias;        // [n] fp16, or null for none
+  void* out_feats;         // [m, n] fp16 contiguous, written; 2-byte alignment is enough
+  int64_t m;               // each of m, n, k at most 2^31 - 1
+  int64_t n;               // any
+  int64_t k;               // multiple of 16; 0 gives the bias or zeros
+};
+
+// out[i, j] = (sum_k in_feats[i, k] * kernel[j, k]) * wscales[j] * ascales[i] + bias[j]
+//
+// The sum is exact in int32 for k <= 131072 (2^31 / 128^2; beyond it, sums may wrap for extreme values); scales and
+// bias are applied in fp32, with one rounding to fp16 at the end, to inf where the result leaves fp16's range.
+// All bits are the same on every run: integer sums do not depend on their order.
+//
+// `workspace` is 16-byte aligned device memory of w8a8_gemm_workspace_bytes(params) bytes (null is fine for 0); it
+// needs no initial contents and may be reused once the stream has passed this call. Runs on the current device and on
+// `stream`, never synchronizes, can be captured in a graph. Returns cudaErrorInvalidValue for sizes or alignments
+// outside the bounds above, else the error of the launch. Zero rows or zero columns launch nothing.
+cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cudaStream_t stream);
+
+// Bytes of scratch memory launch_w8a8_gemm wants for these sizes on the current device; pointers in `params` are not
+// read. 0 for most sizes.
+size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params);
+
+}  // namespace awq
