@@ -1,0 +1,74 @@
+// Matrix product of 16-bit activations with 4-bit weights: out[m, n] = sum_k in[m, k] * w[n, k]. No PyTorch.
+//
+// Weights come in groups of G along K that share one scale and one zero point. They are dequantized on the way to
+// the multiplier, rounded once to the activations' type, and never stored; sums are fp32, rounded once at the end.
+//
+// Two packings exist ("layouts"). The number of rows picks the kernel, so a layout has a single launch function: the
+// gemv and gemm entry points of the API differ in what they check, not in what they compute.
+//
+// Common to all functions
+//   pointers   device memory of the current device, owned by the caller; `in`, `weights`, `scales`, `zeros`, `out` and
+//              `workspace` 16-byte aligned, contiguous but for the strides named; `out` overlaps nothing
+//   sizes      m >= 0; n >= 4, a multiple of 4; k a multiple of 64 and of group_size; group_size as stated per layout
+//   stream     all work is queued on it; no synchronization, no allocation, so that it can be captured in a graph
+//   errors     cudaErrorInvalidValue for sizes, a group size or a dtype not supported, or a workspace that is missing;
+//              otherwise the launch's own error
+//   zero rows  m == 0 succeeds without a launch
+//   repeats    the same input gives the same bits
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "csrc/common/dtype.h"
+
+namespace awq {
+
+// Layout v2: w[n, k] = scales[k / G, n] * q[n, k] + zeros[k / G, n], where `zeros` is -scale * zero_point.
+//
+// One 128-byte line of `weights` holds four rows n = 4a .. 4a+3 by 64 columns; lines follow one another along K, then
+// along N. Within a line row r lies in bytes 32r .. 32r+31: two runs of 32 columns, 16 bytes each. Word j of a run, as
+// a 32-bit integer, holds the columns that lane j of a quad wants for two m16n8k16 products:
+//   bits    31..28   27..24   23..20   19..16   15..12   11..8    7..4     3..0
+//   column  2j+25    2j+17    2j+9     2j+1     2j+24    2j+16    2j+8     2j
+struct W4A16V2Params {
+  const void* in;          // dtype [m, k]
+  const int16_t* weights;  // [n / 4, k], as above
+  const void* scales;      // dtype [>= k / group_size, n]; further rows are padding and never read
+  const void* zeros;       // dtype, shaped as scales
+  void* out;               // dtype [m, n]
+  void* workspace;         // w4a16_v2_workspace_bytes() bytes, contents arbitrary; may be null when that is 0
+  int64_t m, n, k;
+  int group_size;          // 32, 64 or a multiple of 128
+  DType dtype;             // kFloat16; kBFloat16 where compiled in (sm_80 or later)
+};
+
+// Sets `*bytes` to the scratch memory that the product needs on the current device; pointers are not looked at.
+cudaError_t w4a16_v2_workspace_bytes(const W4A16V2Params& params, size_t* bytes);
+
+cudaError_t w4a16_v2(const W4A16V2Params& params, cudaStream_t stream);
+
+// Layout v1, fp16 only: w[n, k] = scales[n, k / G] * (q[n, k] - zero_point[n, k / G]).
+//
+// Nibble i of word j in row n, lowest first, is q[n, 8j + i] in `weights` and zero_point[n, 8j + i] in `zeros`.
+struct W4A16V1Params {
+  const void* in;          // fp16 [m, k]
+  const int32_t* weights;  // [n, k / 8]
+  const void* scales;      // fp16 [n, k / group_size], rows scales_row_stride_elems apart
+  const int32_t* zeros;    // [n, ceil(k / group_size / 8)], rows zeros_row_stride_elems apart
+  void* out;               // fp16 [m, n]
+  void* workspace;         // w4a16_v1_workspace_bytes() bytes, contents arbitrary; may be null when that is 0
+  int64_t m, n, k;
+  int64_t scales_row_stride_elems;  // in fp16 elements, >= k / group_size
+  int64_t zeros_row_stride_elems;   // in int32 words, >= ceil(k / group_size / 8)
+  int group_size;                   // 64 or a multiple of 128
+};
+
+// Sets `*bytes` to the scratch memory that the product needs on the current device; pointers are not looked at.
+cudaError_t w4a16_v1_workspace_bytes(const W4A16V1Params& params, size_t* bytes);
+
+cudaError_t w4a16_v1(const W4A16V1Params& params, cudaStream_t stream);
+
+}  // namespace awq
