@@ -1,4 +1,5 @@
-// Normalization over the last dimension: RMSNorm, and LayerNorm followed by int8 quantization. Host interface, no PyTorch.
+// Normalization over the last dimension: RMSNorm, and LayerNorm followed by int8 quantization. Host interface, no
+// PyTorch.
 //
 // Both functions run on the current device and on `stream`, allocate nothing, never synchronize and can be captured in
 // a graph. They return cudaErrorInvalidValue for a data type that is not listed or a negative size, else the error of

@@ -18,7 +18,7 @@ namespace awq {
 struct RotaryNeoxParams {
   const int64_t* positions;    // [tokens], in any order
   void* query;                 // [tokens, query_heads, head_size] of dtype, rotated in place
-  void* key;                   // [tokens, key_heads, head_size] of dtype, rotated in place; may be null if key_heads is 0
+  void* key;                   // [tokens, key_heads, head_size] of dtype, rotated in place; unused if key_heads is 0
   const void* cos_sin_cache;   // [max_position, rot_dim] of dtype, contiguous: rot_dim/2 cosines, then as many sines
   int64_t tokens;
   int64_t max_position;

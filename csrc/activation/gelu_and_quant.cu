@@ -1,0 +1,76 @@
+// GELU and per-token int8 quantization of its fp16 values, in one pass over the row.
+#include "csrc/activation/activation.h"
+#include "csrc/common/device.h"
+#include "csrc/common/quantize.cuh"
+#include "csrc/common/rows.cuh"
+
+namespace awq {
+namespace {
+
+// x/2 * (1 + tanh(u)) = x / (1 + exp(-2u)): one exponential, and no cancellation where tanh(u) nears -1. The fast
+// exponential and division err by a few units of fp32's last place, far below the rounding to fp16 that follows.
+__device__ __forceinline__ float gelu(float x) {
+  constexpr float kSqrt2OverPi = 0.7978845608028654f;
+  const float u = kSqrt2OverPi * fmaf(0.044715f * x * x, x, x);
+  return __fdividef(x, 1.0f + __expf(-2.0f * u));
+}
+
+template <typename T, typename Config>
+__global__ void __launch_bounds__(Config::kBlockThreads)
+    gelu_and_quant_kernel(const T* input, T* tmp, int8_t* out, __half* scale, int64_t tokens, int columns,
+                          bool whole) {
+  __shared__ unsigned slots[Config::kWarps];
+  constexpr int kElems = kVecElems<T>;
+
+  for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
+    RowTile<T, Config> row(input + t * columns, columns, whole);
+    T* const tmp_row = tmp + t * columns;
+    int8_t* const out_row = out + t * columns;
+
+    unsigned max_bits = MaxMagnitude::kIdentity;
+    row.visit([&](Vec<T>& v, int first, int count) {
+      float x[kElems];
+      widen(v, x);
+#pragma unroll
+      for (int e = 0; e < kElems; ++e) x[e] = gelu(x[e]);  // 0 past the row's end
+      v = narrow<T>(x);
+      store_vec(tmp_row + first, v, count, whole);
+      widen(v, x);
+#pragma unroll
+      for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
+    });
+    max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots);
+    const RowScale row_scale_factor = row_scale(__uint_as_float(max_bits));
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
+
+    row.continue_from(tmp_row);  // each thread reads back what it wrote itself
+    row.visit([&](const Vec<T>& v, int first, int count) {
+      float x[kElems];
+      widen(v, x);
+      store_int8(out_row + first, x, row_scale_factor.factor, count, whole);
+    });
+    end_row<Config>();
+  }
+}
+
+template <typename T, typename Config>
+struct Launch {
+  static cudaError_t run(const GeluAndQuantParams& p, cudaStream_t stream) {
+    const bool whole = p.d % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.tmp) &&
+                       is_aligned(p.out, kVecElems<T>);
+    gelu_and_quant_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+        static_cast<const T*>(p.input), static_cast<T*>(p.tmp), p.out, static_cast<__half*>(p.scale_out), p.tokens,
+        static_cast<int>(p.d), whole);
+    return checked_launch();
+  }
+};
+
+}  // namespace
+
+cudaError_t launch_gelu_and_quant(const GeluAndQuantParams& params, cudaStream_t stream) {
+  if (params.tokens < 0 || params.d < 0 || params.d > kMaxColumns) return cudaErrorInvalidValue;
+  if (params.tokens == 0 || params.d == 0) return cudaSuccess;
+  return launch_rows<Launch, __half>(params, params.d, stream);
+}
+
+}  // namespace awq

@@ -1,0 +1,57 @@
+// Symmetric int8 quantization of a row from its largest magnitude.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/common/vector.cuh"
+
+namespace awq {
+
+constexpr float kInt8Max = 127.0f;
+
+// What a row's largest magnitude gives: the scale to store and the factor to multiply with.
+struct RowScale {
+  __half scale;  // max / 127
+  float factor;  // 127 / max
+};
+
+// `max_magnitude` may be NaN or infinite: then the scale is, and the factor is 0 so that no garbage is quantized.
+// Below kTiny 127 / max leaves fp32's range, while the scale has long vanished in fp16: such a row counts as zeros.
+__device__ __forceinline__ RowScale row_scale(float max_magnitude) {
+  constexpr float kTiny = 0x1p-120f;
+  static_assert(kInt8Max / kTiny < 3.4e38f, "the factor stays finite");
+  const bool usable = max_magnitude >= kTiny && max_magnitude < INFINITY;  // false for NaN
+  return {__float2half_rn(max_magnitude / kInt8Max), usable ? kInt8Max / max_magnitude : 0.0f};
+}
+
+// Four values rounded to nearest even and clamped to -128..127, the first in the lowest byte. NaN gives 0.
+__device__ __forceinline__ uint32_t pack_int8x4(float x0, float x1, float x2, float x3) {
+  const int i0 = __float2int_rn(x0), i1 = __float2int_rn(x1), i2 = __float2int_rn(x2), i3 = __float2int_rn(x3);
+#if __CUDA_ARCH__ >= 720
+  // Clamps two integers and shifts them in below the two of `upper`: eleven operations become two.
+  uint32_t upper, packed;
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(upper) : "r"(i3), "r"(i2));
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(packed) : "r"(i1), "r"(i0), "r"(upper));
+  return packed;
+#else
+  const auto byte = [](int i) { return static_cast<uint32_t>(max(-128, min(127, i))) & 0xffu; };
+  return byte(i0) | byte(i1) << 8 | byte(i2) << 16 | byte(i3) << 24;
+#endif
+}
+
+// The first `count` of x * factor as int8; `whole` as in store_vec.
+template <int kCount>
+__device__ __forceinline__ void store_int8(int8_t* p, const float (&x)[kCount], float factor, int count, bool whole) {
+  static_assert(kCount % 4 == 0, "words of four");
+  union {
+    uint32_t words[kCount / 4];
+    Vec<int8_t, kCount> bytes;
+  } q;
+#pragma unroll
+  for (int w = 0; w < kCount / 4; ++w) {
+    q.words[w] = pack_int8x4(x[4 * w] * factor, x[4 * w + 1] * factor, x[4 * w + 2] * factor, x[4 * w + 3] * factor);
+  }
+  store_vec(p, q.bytes, count, whole);
+}
+
+}  // namespace awq

@@ -1,0 +1,61 @@
+// Per-token int8 quantization: one read and one write per element, the row in registers in between.
+#include "csrc/common/device.h"
+#include "csrc/common/quantize.cuh"
+#include "csrc/common/rows.cuh"
+#include "csrc/quantization/quantization.h"
+
+namespace awq {
+namespace {
+
+template <typename T, typename Config>
+__global__ void __launch_bounds__(Config::kBlockThreads)
+    per_token_quant_kernel(const T* input, int8_t* out, __half* scale, int64_t tokens, int columns, bool whole) {
+  __shared__ unsigned slots[Config::kWarps];
+  constexpr int kElems = kVecElems<T>;
+
+  for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
+    RowTile<T, Config> row(input + t * columns, columns, whole);
+    int8_t* const out_row = out + t * columns;
+
+    unsigned max_bits = MaxMagnitude::kIdentity;
+    row.visit([&](const Vec<T>& v, int, int) {
+      float x[kElems];
+      widen(v, x);
+#pragma unroll
+      for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
+    });
+    max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots);
+    const RowScale row_scale_factor = row_scale(__uint_as_float(max_bits));
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
+
+    row.visit([&](const Vec<T>& v, int first, int count) {
+      float x[kElems];
+      widen(v, x);
+      store_int8(out_row + first, x, row_scale_factor.factor, count, whole);
+    });
+    end_row<Config>();
+  }
+}
+
+template <typename T, typename Config>
+struct Launch {
+  static cudaError_t run(const PerTokenQuantParams& p, cudaStream_t stream) {
+    const bool whole = p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.out, kVecElems<T>);
+    per_token_quant_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+        static_cast<const T*>(p.input), p.out, static_cast<__half*>(p.scale), p.tokens, static_cast<int>(p.channels),
+        whole);
+    return checked_launch();
+  }
+};
+
+}  // namespace
+
+cudaError_t launch_per_token_quant(const PerTokenQuantParams& params, cudaStream_t stream) {
+  if (params.tokens < 0 || params.channels < 0 || params.channels > kMaxColumns) return cudaErrorInvalidValue;
+  return dispatch_dtype(params.dtype, [&](auto element) {
+    if (params.tokens == 0 || params.channels == 0) return cudaSuccess;
+    return launch_rows<Launch, decltype(element)>(params, params.channels, stream);
+  });
+}
+
+}  // namespace awq
