@@ -1,0 +1,115 @@
+// Rotary embedding out of place, from angles, for input of any strides.
+#include <algorithm>
+
+#include "csrc/common/device.h"
+#include "csrc/common/vector.cuh"
+#include "csrc/rope/rope.h"
+
+namespace awq {
+namespace {
+
+constexpr int kBlockThreads = 256;
+constexpr int kTilePairs = 512;  // pairs of elements whose angles a block holds at a time: 8 KiB
+
+// Cosines and sines of the angles of pairs [first, first + count), each used for all heads of the token.
+struct AngleTile {
+  float cosine[2][kTilePairs];  // [0]: the angle of the pair's lower element, [1]: that of the upper one
+  float sine[2][kTilePairs];
+};
+
+// The element offset of token (s, b) in the input.
+__device__ __forceinline__ int64_t input_offset(const RopeWithPosParams& p, int64_t s, int64_t b) {
+  return s * p.stride_s_elems + b * p.stride_b_elems;
+}
+
+// sincosf, not its fast form: angles are positions times frequencies and reach hundreds of thousands of radians, where
+// the fast form, which only works near zero, is noise. It runs once per token and angle, so its cost vanishes.
+__device__ __forceinline__ void fill_angles(AngleTile& tile, const float* angles, int64_t half, int64_t first,
+                                            int count) {
+  for (int i = threadIdx.y * blockDim.x + threadIdx.x; i < 2 * count; i += blockDim.x * blockDim.y) {
+    const int upper = i >= count;
+    const int pair = i - upper * count;
+    sincosf(angles[upper * half + first + pair], &tile.sine[upper][pair], &tile.cosine[upper][pair]);
+  }
+}
+
+// One block per token. threadIdx.x runs over the vectors of a head, y over heads. kCount > 1 needs unit stride in d.
+template <typename T, int kCount>
+__global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(RopeWithPosParams p) {
+  using V = Vec<T, kCount>;
+  __shared__ AngleTile tile;
+  const int64_t half = p.d2 / 2;
+  const int64_t stride_d = kCount > 1 ? 1 : p.stride_d_elems;
+
+  for (int64_t token = blockIdx.x; token < p.s * p.b; token += gridDim.x) {  // s slowest, as in the output's shape
+    const int64_t s = token / p.b, b = token % p.b;
+    const int64_t row = b * p.s + s;
+    const T* const input = static_cast<const T*>(p.input) + input_offset(p, s, b);
+    T* const out = static_cast<T*>(p.out) + (p.transpose_output_memory ? row : token) * p.h * p.d;
+
+    for (int64_t first = 0; first < half; first += kTilePairs) {
+      const int count = static_cast<int>(min(static_cast<int64_t>(kTilePairs), half - first));
+      fill_angles(tile, p.freqs + row * p.d2, half, first, count);
+      __syncthreads();
+      for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
+        const T* const from = input + head * p.stride_h_elems;
+        T* const to = out + head * p.d;
+        for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {
+          const int64_t i = first + pair;
+          float x[kCount], y[kCount], turned_x[kCount], turned_y[kCount];
+          const V low = load_vec<V>(from + i * stride_d);
+          const V high = load_vec<V>(from + (i + half) * stride_d);
+          widen(low, x);
+          widen(high, y);
+#pragma unroll
+          for (int e = 0; e < kCount; ++e) {
+            turned_x[e] = fmaf(x[e], tile.cosine[0][pair + e], -(y[e] * tile.sine[0][pair + e]));
+            turned_y[e] = fmaf(y[e], tile.cosine[1][pair + e], x[e] * tile.sine[1][pair + e]);
+          }
+          store_vec(to + i, narrow<T>(turned_x));
+          store_vec(to + i + half, narrow<T>(turned_y));
+        }
+      }
+      __syncthreads();  // before the tile is filled again
+    }
+
+    for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
+      const T* const from = input + head * p.stride_h_elems;
+      T* const to = out + head * p.d;
+      for (int64_t i = p.d2 + threadIdx.x * kCount; i < p.d; i += blockDim.x * kCount) {
+        store_vec(to + i, load_vec<V>(from + i * stride_d));
+      }
+    }
+  }
+}
+
+template <typename T, int kCount>
+cudaError_t launch(const RopeWithPosParams& p, cudaStream_t stream) {
+  const int64_t vectors = std::max(p.d2 / 2, p.d - p.d2) / kCount;  // of one head, in the longer of the two loops
+  const int width = static_cast<int>(std::clamp<int64_t>(vectors, 1, kBlockThreads));
+  const int heads = static_cast<int>(std::min<int64_t>(p.h, kBlockThreads / width));
+  const int64_t blocks = std::min<int64_t>(p.s * p.b, INT32_MAX);
+  rope_with_pos_kernel<T, kCount><<<static_cast<unsigned>(blocks), dim3(width, heads), 0, stream>>>(p);
+  return checked_launch();
+}
+
+}  // namespace
+
+cudaError_t launch_rope_with_pos(const RopeWithPosParams& params, cudaStream_t stream) {
+  const RopeWithPosParams& p = params;
+  const bool sizes_fit = p.s >= 0 && p.b >= 0 && p.h >= 0 && p.d >= 0 && p.d <= INT32_MAX && p.d2 >= 0 &&
+                         p.d2 % 2 == 0 && p.d2 <= p.d;
+  if (!sizes_fit) return cudaErrorInvalidValue;
+  return dispatch_dtype(p.dtype, [&](auto element) {
+    using T = decltype(element);
+    constexpr int kElems = kVecElems<T>;
+    if (p.s == 0 || p.b == 0 || p.h == 0 || p.d == 0) return cudaSuccess;
+    const bool strides_fit = p.stride_d_elems == 1 && p.stride_h_elems % kElems == 0 &&
+                             p.stride_b_elems % kElems == 0 && p.stride_s_elems % kElems == 0;
+    const bool vectors = strides_fit && p.d2 % (2 * kElems) == 0 && p.d % kElems == 0 && is_aligned(p.input) &&
+                         is_aligned(p.out);
+    return vectors ? launch<T, kElems>(p, stream) : launch<T, 1>(p, stream);
+  });
+}
+
+}  // namespace awq

@@ -1,0 +1,110 @@
+// Rotary embedding in place, cosines and sines from a table.
+#include <algorithm>
+
+#include "csrc/common/device.h"
+#include "csrc/common/vector.cuh"
+#include "csrc/rope/rope.h"
+
+namespace awq {
+namespace {
+
+constexpr int kBlockThreads = 256;
+
+// One turn of the plane (x, y). The order of operations is spelled out so that every kernel rounds alike.
+template <typename A>
+__device__ __forceinline__ void rotate(A& x, A& y, A cosine, A sine) {
+  const A turned = fma(x, cosine, -(y * sine));
+  y = fma(y, cosine, x * sine);
+  x = turned;
+}
+
+// Block: threadIdx.x runs over the pairs of vectors of a head, y over heads, z over tokens. A thread keeps its cosines
+// and sines for all its heads; nothing needs a division.
+template <typename T, int kCount>
+__global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(RotaryNeoxParams p) {
+  using V = Vec<T, kCount>;
+  using A = Accumulator<T>;
+  const int half = p.rot_dim / 2;
+  const int most_heads = max(p.query_heads, p.key_heads);
+
+  for (int64_t t = static_cast<int64_t>(blockIdx.x) * blockDim.z + threadIdx.z; t < p.tokens;
+       t += static_cast<int64_t>(gridDim.x) * blockDim.z) {
+    const int64_t position = p.positions[t];
+    const bool in_table = position >= 0 && position < p.max_position;
+    const T* const cosines = static_cast<const T*>(p.cos_sin_cache) + position * p.rot_dim;
+    T* const query = static_cast<T*>(p.query) + t * p.query_stride_elems;
+    T* const key = static_cast<T*>(p.key) + t * p.key_stride_elems;
+
+    for (int i = threadIdx.x * kCount; i < half; i += blockDim.x * kCount) {
+      A cosine[kCount], sine[kCount];
+      if (in_table) {
+        widen(load_vec<V>(cosines + i), cosine);
+        widen(load_vec<V>(cosines + half + i), sine);
+      } else {
+#pragma unroll
+        for (int e = 0; e < kCount; ++e) cosine[e] = sine[e] = static_cast<A>(NAN);
+      }
+
+      for (int head = threadIdx.y; head < most_heads; head += blockDim.y) {
+        // Query and key together: four loads are on their way before the first is used.
+        T* const heads[2] = {query + static_cast<int64_t>(head) * p.head_size + i,
+                             key + static_cast<int64_t>(head) * p.head_size + i};
+        const bool present[2] = {head < p.query_heads, head < p.key_heads};
+        V low[2], high[2];
+#pragma unroll
+        for (int which = 0; which < 2; ++which) {
+          if (present[which]) {
+            low[which] = load_vec<V>(heads[which]);
+            high[which] = load_vec<V>(heads[which] + half);
+          }
+        }
+#pragma unroll
+        for (int which = 0; which < 2; ++which) {
+          if (present[which]) {
+            A x[kCount], y[kCount];
+            widen(low[which], x);
+            widen(high[which], y);
+#pragma unroll
+            for (int e = 0; e < kCount; ++e) rotate(x[e], y[e], cosine[e], sine[e]);
+            store_vec(heads[which], narrow<T>(x));
+            store_vec(heads[which] + half, narrow<T>(y));
+          }
+        }
+      }
+    }
+  }
+}
+
+template <typename T, int kCount>
+cudaError_t launch(const RotaryNeoxParams& p, cudaStream_t stream) {
+  const int pairs = p.rot_dim / 2 / kCount;  // exact, since the caller saw that kCount divides half
+  const int width = std::min(pairs, kBlockThreads);
+  const int heads = std::min(std::max(p.query_heads, p.key_heads), kBlockThreads / width);
+  const int tokens = std::min(kBlockThreads / (width * heads), 64);  // 64 is the most that a block's z may be
+  const int64_t blocks = std::min<int64_t>((p.tokens + tokens - 1) / tokens, INT32_MAX);
+  rotary_neox_kernel<T, kCount><<<static_cast<unsigned>(blocks), dim3(width, heads, tokens), 0, stream>>>(p);
+  return checked_launch();
+}
+
+}  // namespace
+
+cudaError_t launch_rotary_neox(const RotaryNeoxParams& params, cudaStream_t stream) {
+  const RotaryNeoxParams& p = params;
+  const bool sizes_fit = p.tokens >= 0 && p.query_heads >= 0 && p.key_heads >= 0 && p.rot_dim >= 0 &&
+                         p.rot_dim % 2 == 0 && p.rot_dim <= p.head_size;
+  if (!sizes_fit) return cudaErrorInvalidValue;
+  return dispatch_dtype<true>(p.dtype, [&](auto element) {
+    using T = decltype(element);
+    constexpr int kElems = kVecElems<T>;
+    if (p.tokens == 0 || p.rot_dim == 0 || p.query_heads + p.key_heads == 0) return cudaSuccess;
+    const auto whole = [&](const void* base, int64_t stride_elems, int heads) {
+      return heads == 0 || (is_aligned(base) && stride_elems % kElems == 0);
+    };
+    const bool vectors = p.rot_dim % (2 * kElems) == 0 && p.head_size % kElems == 0 && is_aligned(p.cos_sin_cache) &&
+                         whole(p.query, p.query_stride_elems, p.query_heads) &&
+                         whole(p.key, p.key_stride_elems, p.key_heads);
+    return vectors ? launch<T, kElems>(p, stream) : launch<T, 1>(p, stream);
+  });
+}
+
+}  // namespace awq
