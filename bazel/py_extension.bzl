@@ -1,0 +1,89 @@
+"""Python extension modules from C++ and CUDA libraries.
+
+The macro's interface follows rules_python's experimental `py_extension`, which older versions (Debian's) do not have.
+"""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary")
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//third_party:by_python.bzl", "by_python")
+
+def _py_extension_impl(ctx):
+    # CPython looks for this name first, and another version's interpreter never takes the module by mistake.
+    module = ctx.actions.declare_file("{}.{}-{}-linux-gnu.so".format(ctx.attr.module_name, ctx.attr.python_tag, ctx.attr.cpu))
+    ctx.actions.symlink(output = module, target_file = ctx.file.library)
+    stubs = ctx.files.stubs
+    package = ctx.label.package
+    workspace = ctx.label.workspace_name or ctx.workspace_name
+    return [
+        # In bzlmod the main repository's name is empty; runfiles call it by ctx.workspace_name.
+        DefaultInfo(
+            files = depset([module]),
+            runfiles = ctx.runfiles([module] + stubs),
+        ),
+        PyInfo(
+            imports = depset(["/".join([workspace, package])]),
+            transitive_sources = depset([]),
+        ),
+    ]
+
+_py_extension = rule(
+    implementation = _py_extension_impl,
+    doc = "Gives a shared library the file name and the providers of a Python extension module.",
+    attrs = {
+        "cpu": attr.string(mandatory = True, doc = "Processor, as in the module's file name."),
+        "library": attr.label(mandatory = True, allow_single_file = True, doc = "The shared library."),
+        "module_name": attr.string(mandatory = True, doc = "Name under which Python imports the module."),
+        "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cpython-311."),
+        "stubs": attr.label_list(allow_files = [".pyi"], doc = "Type stubs."),
+    },
+)
+
+def py_extension(name, srcs = [], deps = [], stubs = [], visibility = None, **kwargs):
+    """Builds an extension module that Python imports as `name`.
+
+    Only `PyInit_<name>` is exported, so that two modules in one process cannot take each other's symbols.
+
+    Args:
+      name: target and module name.
+      srcs: C++ sources with the module's definition.
+      deps: C++ and CUDA libraries.
+      stubs: .pyi files.
+      visibility: of the module.
+      **kwargs: attributes of cc_binary, such as copts.
+    """
+    native.genrule(
+        name = name + "_exports",
+        outs = [name + ".lds"],
+        cmd = "echo '{ global: PyInit_%s; local: *; };' > $@" % name,
+        visibility = ["//visibility:private"],
+    )
+    cc_binary(
+        name = name + "_library.so",
+        srcs = srcs,
+        additional_linker_inputs = [":" + name + ".lds"],
+        linkopts = [
+            "-Wl,--version-script=$(location :{}.lds)".format(name),
+            "-Wl,--strip-all",
+            "-Wl,--gc-sections",
+            # Nothing but Python's own API may be left for the interpreter to supply; what torch supplies is linked.
+            "-Wl,--no-as-needed",
+            # An installed module lies beside torch in site-packages.
+            "-Wl,-rpath,'$$ORIGIN/torch/lib'",
+        ],
+        linkshared = True,
+        visibility = ["//visibility:private"],
+        deps = deps,
+        **kwargs
+    )
+    _py_extension(
+        name = name,
+        cpu = select({
+            "@platforms//cpu:aarch64": "aarch64",
+            "//conditions:default": "x86_64",
+        }),
+        library = name + "_library.so",
+        module_name = name,
+        python_tag = by_python("cpython-{nodot}"),
+        stubs = stubs,
+        visibility = visibility,
+    )

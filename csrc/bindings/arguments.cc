@@ -1,0 +1,383 @@
+#include "csrc/bindings/arguments.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/csrc/autograd/python_variable.h>
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <sstream>
+
+#include "config/built_archs.h"
+#include "csrc/common/device.h"
+
+namespace awq::bindings {
+namespace {
+
+struct TypeName {
+  Types type;
+  at::ScalarType scalar;
+  const char* name;
+};
+
+constexpr TypeName kTypeNames[] = {
+    {kF16, at::kHalf, "float16"}, {kBF16, at::kBFloat16, "bfloat16"}, {kF32, at::kFloat, "float32"},
+    {kF64, at::kDouble, "float64"}, {kI8, at::kChar, "int8"},         {kI16, at::kShort, "int16"},
+    {kI32, at::kInt, "int32"},    {kI64, at::kLong, "int64"},
+};
+
+std::string type_name(at::ScalarType scalar) {
+  for (const TypeName& row : kTypeNames) {
+    if (row.scalar == scalar) return row.name;
+  }
+  std::string name = c10::toString(scalar);
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+unsigned type_bit(at::ScalarType scalar) {
+  for (const TypeName& row : kTypeNames) {
+    if (row.scalar == scalar) return row.type;
+  }
+  return 0;
+}
+
+// "float16 or bfloat16"; without bfloat16 where the build has none.
+std::string type_set(unsigned types) {
+  if (!AWQ_ENABLE_BF16) types &= ~static_cast<unsigned>(kBF16);
+  std::string text;
+  for (const TypeName& row : kTypeNames) {
+    if (!(types & row.type)) continue;
+    if (!text.empty()) text += " or ";
+    text += row.name;
+  }
+  return text;
+}
+
+std::string list(at::IntArrayRef values) {
+  std::ostringstream text;
+  text << '[';
+  for (size_t i = 0; i < values.size(); ++i) text << (i ? ", " : "") << values[i];
+  text << ']';
+  return text.str();
+}
+
+std::string shape_text(const ArgumentSpec& spec) {
+  std::string text(spec.shape_text);
+  for (size_t i = text.find(' '); i != std::string::npos; i = text.find(' ', i + 2)) text.replace(i, 1, ", ");
+  return "[" + text + "]";
+}
+
+bool rows_contiguous(const at::Tensor& tensor) {
+  int64_t stride = 1;
+  for (int64_t i = tensor.dim() - 1; i >= 0 && i >= tensor.dim() - 2; --i) {
+    if (tensor.size(i) != 1 && tensor.stride(i) != stride) return false;
+    stride *= tensor.size(i);
+  }
+  return true;
+}
+
+// ---- architectures ---------------------------------------------------------------------------------------------------
+
+bool built_for(int arch) {
+  for (const BuiltArch& built : kBuiltArchs) {
+    // Machine code runs on its own generation from its minor version up; PTX on everything newer. Architecture-specific
+    // code (90a) needs exactly its GPU and only accompanies the generic code of the same architecture.
+    if (built.specific) continue;
+    if (built.arch / 10 == arch / 10 && built.arch <= arch) return true;
+    if (built.ptx && built.arch <= arch) return true;
+  }
+  return false;
+}
+
+constexpr int kMaxDevices = 64;
+std::array<std::atomic<bool>, kMaxDevices> device_checked{};
+
+}  // namespace
+
+// ---- table checks ----------------------------------------------------------------------------------------------------
+
+Arguments::Arguments(const FunctionSpec& spec, const py::handle* values) : spec_(spec) {
+  const size_t count = spec.count();
+  for (size_t i = 0; i < count; ++i) check_type(i, values[i]);
+  for (size_t i = 0; i < count; ++i) {
+    if (tensors_[i]) check_tensor(i);
+  }
+}
+
+void Arguments::check_type(size_t i, py::handle value) {
+  const ArgumentSpec& spec = spec_.arguments[i];
+  values_[i] = value;
+  const auto wrong = [&](const char* expected) {
+    throw py::type_error(std::string(spec_.name) + ": " + spec.name + " must be " + expected + ", got " +
+                         Py_TYPE(value.ptr())->tp_name);
+  };
+  switch (spec.kind) {
+    case Kind::kOptionalTensor:
+      if (value.is_none()) return;
+      [[fallthrough]];
+    case Kind::kTensor:
+      if (!THPVariable_Check(value.ptr())) {
+        wrong(spec.kind == Kind::kTensor ? "a torch.Tensor" : "a torch.Tensor or None");
+      }
+      tensors_[i] = &THPVariable_Unpack(value.ptr());
+      return;
+    case Kind::kInt: {
+      if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr())) wrong("an int");
+      const py::object number = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+      if (!number) throw py::error_already_set();
+      int overflow = 0;
+      integers_[i] = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+      if (overflow) fail(spec.name, "fit into 64 bits");
+      return;
+    }
+    case Kind::kFloat:
+      if (PyBool_Check(value.ptr()) || !(PyFloat_Check(value.ptr()) || PyIndex_Check(value.ptr()))) wrong("a float");
+      reals_[i] = PyFloat_AsDouble(value.ptr());
+      if (PyErr_Occurred()) throw py::error_already_set();
+      return;
+    case Kind::kBool:
+      if (!PyBool_Check(value.ptr())) wrong("a bool");
+      integers_[i] = value.ptr() == Py_True;
+      return;
+    case Kind::kNone:
+      return;
+  }
+}
+
+void Arguments::check_tensor(size_t i) {
+  const ArgumentSpec& spec = spec_.arguments[i];
+  const at::Tensor& tensor = *tensors_[i];
+  if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized()) fail(spec.name, "be a dense tensor");
+
+  const unsigned type = type_bit(tensor.scalar_type());
+  if (spec.same_type_as) {
+    const size_t other = index(spec.same_type_as);
+    if (tensor.scalar_type() != tensors_[other]->scalar_type()) {
+      fail(spec.name, "be " + type_name(tensors_[other]->scalar_type()) + " " + shape_text(spec) + " as " + spec.same_type_as + " is");
+    }
+  } else {
+    if (!AWQ_ENABLE_BF16 && type == kBF16 && (spec.types & kBF16)) {
+      throw py::value_error(std::string(spec_.name) + ": " + spec.name + " is bfloat16, but this module was built without " +
+                            "bfloat16 kernels; rebuild with --//config:bf16=true, or pass " + type_set(spec.types));
+    }
+    if (!(type & spec.types)) fail(spec.name, "be " + type_set(spec.types) + " " + shape_text(spec));
+  }
+
+  if (!match_shape(spec, tensor)) {
+    fail(spec.name, "be " + type_name(tensor.scalar_type()) + " " + shape_text(spec) + bound_dims(spec));
+  }
+  if (spec.layout == Layout::kContiguous && !tensor.is_contiguous()) fail(spec.name, "be contiguous " + shape_text(spec));
+  if (spec.layout == Layout::kRows && !rows_contiguous(tensor)) {
+    fail(spec.name, "be " + shape_text(spec) + " with its last two dimensions contiguous");
+  }
+}
+
+bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) {
+  const Shape& shape = spec.shape;
+  const auto rank = static_cast<size_t>(tensor.dim());
+  size_t skipped = 0;  // dimensions of the tensor behind "..."
+  if (shape.has_ellipsis()) {
+    if (rank + 1 < shape.rank) return false;
+    skipped = rank + 1 - shape.rank;
+    int64_t product = 1;
+    for (size_t j = 0; j < skipped; ++j) product *= tensor.size(static_cast<int64_t>(j));
+    if (int64_t* tokens = find_dim("T")) {
+      if (*tokens != product) return false;
+    } else {
+      dims_[dim_count_++] = {"T", product};
+    }
+  } else if (rank != shape.rank) {
+    return false;
+  }
+  for (size_t j = shape.has_ellipsis() ? 1 : 0; j < shape.rank; ++j) {
+    const Dim& dim = shape.dims[j];
+    const int64_t size = tensor.size(static_cast<int64_t>(shape.has_ellipsis() ? j - 1 + skipped : j));
+    if (dim.form == Dim::Form::kConstant) {
+      if (size != dim.factor) return false;
+      continue;
+    }
+    if (const int64_t* bound = find_dim(dim.name)) {
+      if (size * dim.divisor != *bound * dim.factor) return false;
+    } else {
+      if (size * dim.divisor % dim.factor != 0) return false;
+      dims_[dim_count_++] = {dim.name, size * dim.divisor / dim.factor};
+    }
+  }
+  return true;
+}
+
+int64_t* Arguments::find_dim(std::string_view name) {
+  for (size_t i = 0; i < dim_count_; ++i) {
+    if (dims_[i].name == name) return &dims_[i].size;
+  }
+  return nullptr;
+}
+
+int64_t Arguments::dim(std::string_view name) const { return *const_cast<Arguments*>(this)->find_dim(name); }
+
+size_t Arguments::index(std::string_view name) const { return spec_.index(name); }
+
+void Arguments::require_aligned(const char* name) const {
+  const at::Tensor* tensor = tensors_[index(name)];
+  constexpr uintptr_t kBytes = 16;
+  if (tensor && reinterpret_cast<uintptr_t>(tensor->data_ptr()) % kBytes != 0) {
+    throw py::value_error(std::string(spec_.name) + ": " + name + " must start at a multiple of 16 bytes, got a view with " +
+                          "storage offset " + std::to_string(tensor->storage_offset()) + " of " + type_name(tensor->scalar_type()) +
+                          "; pass a clone");
+  }
+}
+
+// ---- messages --------------------------------------------------------------------------------------------------------
+
+// " with K = 4096, N = 512": the names in the argument's shape that earlier arguments gave a size.
+std::string Arguments::bound_dims(const ArgumentSpec& spec) const {
+  std::string text;
+  for (size_t j = 0; j < spec.shape.rank; ++j) {
+    const Dim& dim = spec.shape.dims[j];
+    const std::string_view name = dim.form == Dim::Form::kEllipsis ? std::string_view("T") : dim.name;
+    for (size_t i = 0; i < dim_count_; ++i) {
+      if (dims_[i].name != name) continue;
+      text += text.empty() ? " with " : ", ";
+      text += dim.form == Dim::Form::kEllipsis ? "product of ..." : std::string(name);
+      text += " = " + std::to_string(dims_[i].size);
+    }
+  }
+  return text;
+}
+
+std::string Arguments::describe(size_t i) const {
+  if (!tensors_[i]) return py::str(py::repr(values_[i]));
+  const at::Tensor& tensor = *tensors_[i];
+  if (tensor.layout() != at::kStrided) return "a tensor of layout " + std::string(c10::str(tensor.layout()));
+  std::string text = type_name(tensor.scalar_type()) + " " + list(tensor.sizes());
+  if (!tensor.is_contiguous()) text += " with strides " + list(tensor.strides());
+  if (!tensor.is_cpu()) return text + " on " + tensor.device().str();
+  return text;
+}
+
+void Arguments::fail(const char* name, const std::string& expected) const {
+  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)));
+}
+
+// ---- devices ---------------------------------------------------------------------------------------------------------
+
+void Arguments::check_device() const {
+  const at::Tensor* first = nullptr;
+  for (size_t i = 0; i < spec_.count(); ++i) {
+    if (!tensors_[i]) continue;
+    const char* name = spec_.arguments[i].name;
+    if (!tensors_[i]->is_cuda()) {
+      throw py::value_error(std::string(spec_.name) + ": " + name + " must be on a CUDA device, got a tensor on " +
+                            tensors_[i]->device().str());
+    }
+    if (!first) {
+      first = tensors_[i];
+    } else if (tensors_[i]->device() != first->device()) {
+      throw py::value_error(std::string(spec_.name) + ": " + name + " must be on " + first->device().str() + " as " +
+                            spec_.arguments[0].name + " is, got a tensor on " + tensors_[i]->device().str());
+    }
+  }
+
+  const auto device = static_cast<size_t>(first->device().index());
+  const bool bf16 = first->scalar_type() == at::kBFloat16;
+  if (device < kMaxDevices && !bf16 && device_checked[device].load(std::memory_order_relaxed)) return;
+  const c10::cuda::CUDAGuard guard(first->device());
+  DeviceInfo info;
+  if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
+    throw std::runtime_error(std::string(spec_.name) + ": cannot read " + first->device().str() + ": " + cudaGetErrorString(error));
+  }
+  const std::string gpu = first->device().str() + " is sm_" + std::to_string(info.arch);
+  if (!built_for(info.arch)) {
+    throw std::runtime_error(std::string(spec_.name) + ": " + gpu + ", but this module was built for " + kBuiltArchList +
+                             "; rebuild with --//config:cuda_archs=" + std::to_string(info.arch));
+  }
+  if (bf16 && info.arch < 80) {
+    throw py::value_error(std::string(spec_.name) + ": bfloat16 needs a GPU of sm_80 or newer, and " + gpu +
+                          " (this module was built for " + kBuiltArchList + "); pass float16");
+  }
+  if (device < kMaxDevices) device_checked[device].store(true, std::memory_order_relaxed);
+}
+
+void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
+  check_device();
+  const at::Device device = tensors_[0]->device();
+  cudaError_t error = cudaSuccess;
+  {
+    const c10::cuda::CUDAGuard guard(device);
+    const py::gil_scoped_release no_gil;
+    error = launch(c10::cuda::getCurrentCUDAStream(device.index()));
+  }
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(spec_.name) + ": the launch on " + device.str() + " failed: " + cudaGetErrorName(error) +
+                           ": " + cudaGetErrorString(error));
+}
+
+// ---- tensors ---------------------------------------------------------------------------------------------------------
+
+void* Arguments::data(std::string_view name) const {
+  const at::Tensor* tensor = tensors_[index(name)];
+  return tensor ? tensor->data_ptr() : nullptr;
+}
+
+DType Arguments::dtype(std::string_view name) const {
+  switch (tensor(name).scalar_type()) {
+    case at::kHalf: return DType::kFloat16;
+    case at::kBFloat16: return DType::kBFloat16;
+    case at::kDouble: return DType::kFloat64;
+    default: return DType::kFloat32;  // the table admits no other type where a binding asks
+  }
+}
+
+at::Tensor Arguments::empty(at::IntArrayRef sizes, at::ScalarType type) const {
+  return at::empty(sizes, at::TensorOptions().device(tensors_[0]->device()).dtype(type));
+}
+
+at::Tensor Arguments::empty_with_last(std::string_view name, int64_t last) const {
+  const at::Tensor& like = tensor(name);
+  std::vector<int64_t> sizes = like.sizes().vec();
+  sizes.back() = last;
+  return empty(sizes, like.scalar_type());
+}
+
+py::object to_python(at::Tensor tensor) { return py::reinterpret_steal<py::object>(THPVariable_Wrap(std::move(tensor))); }
+
+// ---- docstrings ------------------------------------------------------------------------------------------------------
+
+std::string docstring(const FunctionSpec& spec) {
+  std::ostringstream text;
+  text << spec.formula << "\n\nArgs:\n";
+  for (size_t i = 0; i < spec.count(); ++i) {
+    const ArgumentSpec& argument = spec.arguments[i];
+    text << "  " << argument.name << ": ";
+    switch (argument.kind) {
+      case Kind::kTensor:
+      case Kind::kOptionalTensor:
+        if (argument.same_type_as) {
+          text << "type of " << argument.same_type_as;
+        } else {
+          text << type_set(argument.types);
+        }
+        text << " " << shape_text(argument);
+        if (argument.layout == Layout::kStrided) text << ", any strides";
+        if (argument.layout == Layout::kRows) text << ", any stride before the last two dimensions";
+        if (argument.kind == Kind::kOptionalTensor) text << ", or None";
+        if (argument.written) text << ", written";
+        break;
+      case Kind::kInt: text << "int"; break;
+      case Kind::kFloat: text << "float"; break;
+      case Kind::kBool: text << "bool"; break;
+      case Kind::kNone: break;
+    }
+    if (*argument.meaning) text << "; " << argument.meaning;
+    text << ".\n";
+  }
+  text << "\nReturns:\n  " << spec.result << ".\n\n"
+       << "Raises:\n  TypeError, ValueError: an argument is not as above; the message names it.\n"
+       << "  RuntimeError: the GPU is not among those the module was built for, or the launch failed.\n";
+  return text.str();
+}
+
+}  // namespace awq::bindings

@@ -1,0 +1,58 @@
+"""The repositories this project makes: CUDA toolkit, PyTorch, test packages, tools. Used by both dependency modes.
+
+Every one is fetched only when a target that needs it is built.
+"""
+
+load("//third_party/cuda:cuda_toolkit.bzl", "cuda_toolkit_repo")
+load("//third_party/environment:environment.bzl", "environment_repo")
+load("//third_party/torch:torch.bzl", "torch_repo")
+load("//third_party/wheels:wheels.bzl", "wheels_repo")
+load(
+    ":versions.bzl",
+    "CUDA",
+    "CUDA_BINARY_TOOLS",
+    "LINT_PACKAGES",
+    "PYTHON_VERSIONS",
+    "TEST_PACKAGES",
+    "TORCH_RUNTIME_PACKAGES",
+    "python_lock",
+)
+
+def awq_dependencies():
+    """Declares the repositories."""
+    environment_repo(name = "awq_environment")
+    cuda_toolkit_repo(
+        name = "awq_cuda_toolkit",
+        version = CUDA.version,
+        lock = CUDA.lock,
+    )
+    for version in PYTHON_VERSIONS:
+        tag = "cp" + version.replace(".", "")
+        lock = python_lock(version)
+        torch_repo(
+            name = "awq_torch_" + tag,
+            lock = lock,
+            python_version = version,
+        )
+        wheels_repo(
+            name = "awq_torch_runtime_" + tag,
+            lock = lock,
+            packages = TORCH_RUNTIME_PACKAGES,
+            python_version = version,
+        )
+        wheels_repo(
+            name = "awq_test_packages_" + tag,
+            lock = lock,
+            packages = TEST_PACKAGES,
+            python_version = version,
+        )
+    wheels_repo(
+        name = "awq_lint_tools",
+        lock = python_lock("3.11"),
+        packages = LINT_PACKAGES,
+    )
+    wheels_repo(
+        name = "awq_cuda_binary_tools",
+        lock = python_lock("3.11"),
+        packages = CUDA_BINARY_TOOLS,
+    )

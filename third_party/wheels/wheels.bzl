@@ -1,0 +1,165 @@
+"""Python wheels by pip and a lock file, in every dependency mode alike.
+
+pip does the download because it honours the user's own configuration (index, mirrors, proxies, certificates), which
+Bazel's downloader and rules_python's newer pip extension do not; each file is verified against the lock's sha256, so
+which pip and which mirror delivered it makes no difference to the bits. The wheels may be for another Python version
+or platform than the one that runs pip.
+"""
+
+load("//third_party/python:interpreters.bzl", "find_interpreter")
+
+# pip matches platform tags literally, so every tag that the platform can run has to be listed.
+_PLATFORM_TAGS = {
+    cpu: ["manylinux_2_{}_{}".format(minor, cpu) for minor in [35, 34, 31, 28, 27, 26, 24, 17]] +
+         ["manylinux2014_" + cpu, "linux_" + cpu] +
+         (["manylinux_2_12_x86_64", "manylinux2010_x86_64", "manylinux_2_5_x86_64", "manylinux1_x86_64"] if cpu == "x86_64" else [])
+    for cpu in ["x86_64", "aarch64"]
+}
+
+PIP_PYTHONS = ["3.11", "3.12", "3.13", "3.10", "3.9"]
+
+def locked_requirements(text):
+    """Splits a lock file of pip's format into requirements.
+
+    Args:
+      text: the file's content: `name==version \\` lines followed by `--hash=sha256:...` lines.
+
+    Returns:
+      A dict from normalized distribution name to its requirement with all hashes, on one line.
+    """
+    requirements = {}
+    logical = text.replace("\\\n", " ")
+    for line in logical.split("\n"):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            name = line.split("==")[0].split("[")[0].strip().lower().replace("_", "-").replace(".", "-")
+            requirements[name] = line
+    return requirements
+
+def download_wheels(rctx, lock, packages, python_version, cpu, output):
+    """Downloads wheels named by a lock file and unpacks them.
+
+    Args:
+      rctx: the repository context.
+      lock: label of the lock file.
+      packages: names of the distributions to fetch.
+      python_version: such as "3.11".
+      cpu: "x86_64" or "aarch64".
+      output: folder below the repository that receives the wheels' contents, all in one tree.
+    """
+    lock_path = rctx.path(lock)
+    requirements = locked_requirements(rctx.read(lock_path))
+    missing = [p for p in packages if p not in requirements]
+    if missing:
+        fail("{} does not lock {}".format(lock, ", ".join(missing)))
+
+    pip, reasons = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
+    if not pip:
+        fail(("\n\nNo Python with pip was found; it is needed to download locked wheels ({packages}).\n{reasons}\n" +
+              "Cure: install Python 3.9 or newer with pip (Debian, Ubuntu: apt-get install python3-pip).\n").format(
+            packages = ", ".join(packages),
+            reasons = "\n".join(["  " + r for r in reasons]),
+        ))
+
+    rctx.file("requirements.txt", "\n".join([requirements[p] for p in packages]) + "\n", executable = False)
+    what = packages[0] if len(packages) == 1 else "{} and {} more".format(packages[0], len(packages) - 1)
+    rctx.report_progress("pip download of {}".format(what))
+    platforms = []
+    for tag in _PLATFORM_TAGS[cpu]:
+        platforms += ["--platform", tag]
+    tag = "cp" + python_version.replace(".", "")
+    result = rctx.execute(
+        [
+            pip.path,
+            "-m",
+            "pip",
+            "download",
+            "--disable-pip-version-check",
+            "--progress-bar=off",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--require-hashes",
+            "--python-version",
+            python_version,
+            "--implementation",
+            "cp",
+            "--abi",
+            tag,
+            "--abi",
+            "abi3",
+            "--abi",
+            "none",
+        ] + platforms + ["--dest", "wheels", "--requirement", "requirements.txt"],
+        timeout = 3600,
+        quiet = False,  # pip says what it fetches and how large it is
+    )
+    if result.return_code != 0:
+        fail(("\n\npip could not download {packages} (locked in {lock}, for CPython {version} on linux-{cpu}):\n{output}\n" +
+              "Cure: the wheels must be reachable through pip's configured index (`{pip} -m pip config list`); a hash that\n" +
+              "does not match means that the index delivered another file than the lock names: do not use it.\n").format(
+            packages = ", ".join(packages),
+            lock = lock,
+            version = python_version,
+            cpu = cpu,
+            pip = pip.path,
+            output = (result.stdout + result.stderr).strip()[-4000:],
+        ))
+    for wheel in rctx.path("wheels").readdir():
+        rctx.report_progress("unpacking " + wheel.basename)
+
+        # Bazel tells an archive's kind by its name.
+        rctx.symlink(wheel, "zip/wheel.zip")
+        rctx.extract("zip/wheel.zip", output = output)
+        rctx.delete("zip")
+    rctx.delete("wheels")
+    rctx.delete("requirements.txt")
+
+_PY_BUILD = """\
+load("@rules_python//python:defs.bzl", "py_library")
+
+package(default_visibility = ["//visibility:public"])
+
+py_library(
+    name = "site_packages",
+    srcs = glob(["site-packages/**/*.py"], exclude = ["**/* *", "**/tests/**"]),
+    data = glob(
+        ["site-packages/**"],
+        exclude = [
+            "**/* *",
+            "**/*.py",
+            "**/*.a",
+            "**/*.cuh",
+            "**/*.h",
+            "**/*.hpp",
+            "**/tests/**",
+        ],
+    ),
+    imports = ["site-packages"],
+)
+
+exports_files(glob(["site-packages/**"], exclude = ["**/* *"]))
+"""
+
+def _wheels_repo_impl(rctx):
+    download_wheels(
+        rctx,
+        rctx.attr.lock,
+        rctx.attr.packages,
+        rctx.attr.python_version,
+        rctx.attr.cpu,
+        "site-packages",
+    )
+    rctx.file("BUILD.bazel", _PY_BUILD + rctx.attr.additional_build_content, executable = False)
+
+wheels_repo = repository_rule(
+    implementation = _wheels_repo_impl,
+    doc = "Unpacked wheels as one `py_library` named `site_packages`, with their files exported.",
+    attrs = {
+        "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Requirements with versions and hashes, as uv or pip-compile writes them."),
+        "packages": attr.string_list(mandatory = True, doc = "Distributions to take from the lock; what they require is not added."),
+        "python_version": attr.string(default = "3.11", doc = "The CPython the wheels are for."),
+        "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheels are for."),
+        "additional_build_content": attr.string(doc = "Appended to the BUILD file."),
+    },
+    environ = ["PATH", "HOME", "PYENV_ROOT"],
+)
