@@ -1,0 +1,55 @@
+"""Fixtures: the compiled modules, the device, fixed seeds."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the marker here too: under Bazel no configuration file is read."""
+    config.addinivalue_line("markers", "gpu: needs a CUDA device; reported as skipped where there is none")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` are skipped, never passed, without a GPU."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
+def _extension(name: str) -> ModuleType:
+    module = importlib.import_module(name)
+    # The folder of the stubs has the module's name and would import as an empty namespace package.
+    assert getattr(module, "__file__", None), f"{name} is not built: PYTHONPATH must name the folder of {name}.so"
+    return module
+
+
+@pytest.fixture(scope="session")
+def engine() -> ModuleType:
+    """The compiled module `awq_inference_engine`."""
+    return _extension("awq_inference_engine")
+
+
+@pytest.fixture(scope="session")
+def ft() -> ModuleType:
+    """The compiled module `ft_attention`."""
+    return _extension("ft_attention")
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """Where tests that run kernels put their tensors."""
+    return torch.device("cuda")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test draws the same numbers, in whatever order tests run."""
+    torch.manual_seed(20240607)

@@ -1,0 +1,1 @@
+"""What the tests share: the contract as data, element-wise comparison, a runner for Bazel."""
