@@ -38,7 +38,7 @@ _py_extension = rule(
     },
 )
 
-def py_extension(name, srcs = [], deps = [], stubs = [], visibility = None, **kwargs):
+def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility = None, **kwargs):
     """Builds an extension module that Python imports as `name`.
 
     Only `PyInit_<name>` is exported, so that two modules in one process cannot take each other's symbols.
@@ -46,10 +46,11 @@ def py_extension(name, srcs = [], deps = [], stubs = [], visibility = None, **kw
     Args:
       name: target and module name.
       srcs: C++ sources with the module's definition.
+      copts: options for compiling them.
       deps: C++ and CUDA libraries.
       stubs: .pyi files.
       visibility: of the module.
-      **kwargs: attributes of cc_binary, such as copts.
+      **kwargs: attributes of cc_binary, such as linkopts.
     """
     native.genrule(
         name = name + "_exports",
@@ -60,6 +61,7 @@ def py_extension(name, srcs = [], deps = [], stubs = [], visibility = None, **kw
     cc_binary(
         name = name + "_library.so",
         srcs = srcs,
+        copts = ["-fvisibility=hidden"] + copts,
         additional_linker_inputs = [":" + name + ".lds"],
         linkopts = [
             "-Wl,--version-script=$(location :{}.lds)".format(name),

@@ -101,7 +101,7 @@ def _compile(ctx, cc_toolchain, features, cc_info, pic):
             outputs = [obj],
             env = {"PATH": _path_variable(ctx, toolchain, host_compiler)},
             mnemonic = "CudaCompile",
-            progress_message = "Compiling %{input}",
+            progress_message = "Compiling " + src.short_path,
             toolchain = "//cuda:toolchain_type",
         )
         objects.append(obj)
@@ -131,7 +131,7 @@ def _cuda_library_impl(ctx):
         feature_configuration = features,
         cc_toolchain = cc_toolchain,
         compilation_outputs = cc_common.create_compilation_outputs(
-            objects = depset(_compile(ctx, cc_toolchain, features, merged, pic = False)),
+            objects = depset([] if ctx.fragments.cpp.force_pic else _compile(ctx, cc_toolchain, features, merged, pic = False)),
             pic_objects = depset(_compile(ctx, cc_toolchain, features, merged, pic = True)),
         ),
         user_link_flags = ctx.attr.host_linkopts,
