@@ -1,0 +1,30 @@
+// What every kernel of the family takes, for both layouts. Host and device.
+#pragma once
+
+#include <cstdint>
+
+namespace awq::w4a16 {
+
+struct Args {
+  const void* in;       // [m, k]
+  const void* weights;  // packed [n, k]
+  const void* scales;   // v2 [groups, n], v1 [n, groups]
+  const void* zeros;    // v2 as scales, v1 eight to an int32
+  void* out;            // [m, n]
+  float* partials;      // [splits, m, n], used if splits > 1
+  int64_t m, n, k;
+  int64_t scales_row_stride_elems;  // v2 n
+  int64_t zeros_row_stride_elems;   // v2 n
+  int runs_per_group;               // group size / 32
+  int splits;                       // blocks that share the sum over K of one output tile
+};
+
+// Weights are addressed in runs of 32 along K: 16 bytes in either layout, and never more than one group.
+constexpr int kRunElems = 32;
+constexpr int kRunBytes = kRunElems / 2;
+
+// Tags for the weight layouts of w4a16.h.
+struct LayoutV1;
+struct LayoutV2;
+
+}  // namespace awq::w4a16

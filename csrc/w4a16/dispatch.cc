@@ -1,0 +1,185 @@
+// Which kernel computes a product: the family's one dispatch table, and the entry points that read it.
+#include <algorithm>
+#include <limits>
+
+#include "csrc/common/device.h"
+#include "csrc/w4a16/launch.h"
+#include "csrc/w4a16/w4a16.h"
+
+// Only named here, as template arguments; their headers are device code.
+struct __half;
+struct __nv_bfloat16;
+
+namespace awq {
+namespace w4a16 {
+namespace {
+
+using Launch = cudaError_t (*)(const Args&, cudaStream_t);
+
+enum Variant { kV2Fp16, kV2Bf16, kV1Fp16, kVariants };
+
+struct Row {
+  int64_t max_m;          // the row serves up to this many activation rows,
+  int min_blocks_per_sm;  // if its grid fills the GPU so far,
+  int smem_bytes;         // and the GPU has as much shared memory for a block
+  int channels, tokens;   // tile of a block
+  int blocks_per_sm;      // that run at a time
+  bool splits_k;          // few tiles may share out K over blocks, at the price of a second kernel
+  Launch launch[kVariants];
+};
+
+constexpr int64_t kAnyM = std::numeric_limits<int64_t>::max();
+
+#if AWQ_ENABLE_BF16
+#define AWQ_VARIANTS(launch, Config) \
+  { launch<Config, __half, LayoutV2>, launch<Config, __nv_bfloat16, LayoutV2>, launch<Config, __half, LayoutV1> }
+#else
+#define AWQ_VARIANTS(launch, Config) \
+  { launch<Config, __half, LayoutV2>, nullptr, launch<Config, __half, LayoutV1> }
+#endif
+
+template <class Config>
+constexpr Row gemv_row(int64_t max_m, int min_blocks_per_sm) {
+  return {max_m, min_blocks_per_sm, 0, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, false,
+          AWQ_VARIANTS(launch_gemv, Config)};
+}
+
+template <class Config>
+constexpr Row gemm_row(int64_t max_m) {
+  return {max_m, 0, Config::kSmemBytes, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, true,
+          AWQ_VARIANTS(launch_gemm, Config)};
+}
+
+// The first row that fits is taken.
+constexpr Row kTable[] = {
+    // Memory-bound on the weights. Several small blocks per SM hide one another's start and end ...
+    gemv_row<GemvWide>(8, 3),
+    // ... but with few channels a block has to keep its SM's memory pipe full alone.
+    gemv_row<GemvNarrow>(8, 0),
+    gemv_row<GemvWide16>(16, 3),
+    gemv_row<GemvNarrow16>(16, 0),
+    // Still memory-bound, but so much activation data per weight that it has to be shared by many channels.
+    gemm_row<Gemm32>(32),
+    gemm_row<Gemm64>(64),
+    // Bound by the tensor cores: the largest tile, for the least traffic per product.
+    gemm_row<Gemm128>(kAnyM),
+    // The same where shared memory is small.
+    gemm_row<Gemm64>(kAnyM),
+};
+
+int64_t tiles(const Row& row, const Args& args) {
+  return (args.n + row.channels - 1) / row.channels * ((args.m + row.tokens - 1) / row.tokens);
+}
+
+const Row* find_row(const Args& args, const DeviceInfo& device) {
+  for (const Row& row : kTable) {
+    if (args.m <= row.max_m && row.smem_bytes <= device.max_smem_bytes_per_block &&
+        tiles(row, args) >= int64_t{row.min_blocks_per_sm} * device.sm_count) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+// As many splits as keep the grid within one wave, each long enough to be worth its start and its partial sums.
+int splits(const Row& row, const Args& args, const DeviceInfo& device) {
+  constexpr int64_t kMinSplitElems = 512;
+  if (!row.splits_k) return 1;
+  const int64_t fitting = int64_t{row.blocks_per_sm} * device.sm_count / tiles(row, args);
+  return static_cast<int>(std::max<int64_t>(1, std::min(fitting, args.k / kMinSplitElems)));
+}
+
+struct Plan {
+  const Row* row;
+  size_t workspace_bytes;
+};
+
+cudaError_t make_plan(Args* args, Variant variant, Plan* plan) {
+  DeviceInfo device;
+  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+  plan->row = find_row(*args, device);
+  if (plan->row == nullptr || plan->row->launch[variant] == nullptr || (variant == kV2Bf16 && device.arch < 80)) {
+    return cudaErrorInvalidValue;
+  }
+  args->splits = splits(*plan->row, *args, device);
+  plan->workspace_bytes = args->splits == 1 ? 0 : sizeof(float) * args->splits * args->m * args->n;
+  return cudaSuccess;
+}
+
+bool valid_sizes(const Args& args, int group_size) {
+  constexpr int64_t kMaxInt = std::numeric_limits<int>::max();  // counts of tiles and runs are int
+  return args.m >= 0 && args.n > 0 && args.n % 4 == 0 && args.k > 0 && args.k % 64 == 0 && args.m <= kMaxInt &&
+         args.n <= kMaxInt && args.k <= kMaxInt && args.k % group_size == 0;
+}
+
+// Zero rows need neither a kernel nor scratch memory.
+cudaError_t find_workspace(Args args, Variant variant, size_t* bytes) {
+  *bytes = 0;
+  if (args.m == 0) return cudaSuccess;
+  Plan plan;
+  const cudaError_t error = make_plan(&args, variant, &plan);
+  if (error == cudaSuccess) *bytes = plan.workspace_bytes;
+  return error;
+}
+
+cudaError_t multiply(Args args, Variant variant, cudaStream_t stream) {
+  if (args.m == 0) return cudaSuccess;
+  Plan plan;
+  if (const cudaError_t error = make_plan(&args, variant, &plan); error != cudaSuccess) return error;
+  if (plan.workspace_bytes > 0 && args.partials == nullptr) return cudaErrorInvalidValue;
+  return plan.row->launch[variant](args, stream);
+}
+
+// False where the contract refuses the parameters.
+bool read_params(const W4A16V2Params& p, Args* args, Variant* variant) {
+  const bool valid_group = p.group_size == 32 || p.group_size == 64 || (p.group_size > 0 && p.group_size % 128 == 0);
+  const bool valid_type = p.dtype == DType::kFloat16 || p.dtype == DType::kBFloat16;
+  if (!valid_group || !valid_type) return false;
+  *variant = p.dtype == DType::kFloat16 ? kV2Fp16 : kV2Bf16;
+  *args = {p.in, p.weights, p.scales, p.zeros, p.out, static_cast<float*>(p.workspace), p.m, p.n, p.k,
+           /*scales_row_stride_elems=*/p.n, /*zeros_row_stride_elems=*/p.n, p.group_size / kRunElems, /*splits=*/1};
+  return valid_sizes(*args, p.group_size);
+}
+
+bool read_params(const W4A16V1Params& p, Args* args, Variant* variant) {
+  if (p.group_size != 64 && (p.group_size <= 0 || p.group_size % 128 != 0)) return false;
+  *variant = kV1Fp16;
+  *args = {p.in, p.weights, p.scales, p.zeros, p.out, static_cast<float*>(p.workspace), p.m, p.n, p.k,
+           p.scales_row_stride_elems, p.zeros_row_stride_elems, p.group_size / kRunElems, /*splits=*/1};
+  const int64_t groups = p.k / p.group_size;
+  return valid_sizes(*args, p.group_size) && p.scales_row_stride_elems >= groups &&
+         p.zeros_row_stride_elems >= (groups + 7) / 8;
+}
+
+}  // namespace
+}  // namespace w4a16
+
+cudaError_t w4a16_v2_workspace_bytes(const W4A16V2Params& params, size_t* bytes) {
+  w4a16::Args args;
+  w4a16::Variant variant;
+  if (!w4a16::read_params(params, &args, &variant)) return cudaErrorInvalidValue;
+  return w4a16::find_workspace(args, variant, bytes);
+}
+
+cudaError_t w4a16_v2(const W4A16V2Params& params, cudaStream_t stream) {
+  w4a16::Args args;
+  w4a16::Variant variant;
+  if (!w4a16::read_params(params, &args, &variant)) return cudaErrorInvalidValue;
+  return w4a16::multiply(args, variant, stream);
+}
+
+cudaError_t w4a16_v1_workspace_bytes(const W4A16V1Params& params, size_t* bytes) {
+  w4a16::Args args;
+  w4a16::Variant variant;
+  if (!w4a16::read_params(params, &args, &variant)) return cudaErrorInvalidValue;
+  return w4a16::find_workspace(args, variant, bytes);
+}
+
+cudaError_t w4a16_v1(const W4A16V1Params& params, cudaStream_t stream) {
+  w4a16::Args args;
+  w4a16::Variant variant;
+  if (!w4a16::read_params(params, &args, &variant)) return cudaErrorInvalidValue;
+  return w4a16::multiply(args, variant, stream);
+}
+
+}  // namespace awq

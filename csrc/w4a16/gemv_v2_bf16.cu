@@ -1,0 +1,13 @@
+// Instantiations for few rows, layout v2, bfloat16. One file per layout and type, so that they compile side by side.
+#include "csrc/w4a16/gemv.cuh"
+
+#if AWQ_ENABLE_BF16
+namespace awq::w4a16 {
+
+template cudaError_t launch_gemv<GemvWide, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<GemvNarrow, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<GemvWide16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<GemvNarrow16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+
+}  // namespace awq::w4a16
+#endif

@@ -1,0 +1,59 @@
+// The configurations of the family's kernels and the launches the dispatch table chooses from. Host code.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "csrc/common/device.h"
+#include "csrc/w4a16/args.h"
+
+namespace awq::w4a16 {
+
+template <int kWarps_, int kTokenTiles_, int kBlocksPerSm_>
+struct GemvConfig {
+  static constexpr int kWarps = kWarps_;            // share out K
+  static constexpr int kTokenTiles = kTokenTiles_;  // of 8 tokens
+  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kChannels = 32;
+  static constexpr int kTokens = 8 * kTokenTiles;
+  static constexpr int kAccumulators = 2 * 4 * kTokenTiles;  // fp32 sums of a lane
+};
+
+// Tiles: a warp computes 16 kRowTiles channels by 8 kColumnTiles tokens, a block kWarpRows by kWarpColumns of these.
+template <int kWarpRows_, int kWarpColumns_, int kRowTiles_, int kColumnTiles_, int kStages_, int kBlocksPerSm_>
+struct GemmConfig {
+  static constexpr int kWarpRows = kWarpRows_;
+  static constexpr int kWarpColumns = kWarpColumns_;
+  static constexpr int kRowTiles = kRowTiles_;
+  static constexpr int kColumnTiles = kColumnTiles_;
+  static constexpr int kStages = kStages_;
+  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kThreads = 32 * kWarpRows * kWarpColumns;
+  static constexpr int kWarpChannels = 16 * kRowTiles;
+  static constexpr int kWarpTokens = 8 * kColumnTiles;
+  static constexpr int kChannels = kWarpRows * kWarpChannels;
+  static constexpr int kTokens = kWarpColumns * kWarpTokens;
+  static constexpr int kTileK = 64;  // two runs: a 128-byte line of weights, a 128-byte row of activations
+  static constexpr int kSmemBytes = kStages * (kTokens * kTileK * 2 + kChannels * kTileK / 2 + 2 * 2 * kChannels * 2);
+  static_assert(kRowTiles == 2 || kRowTiles == 4, "a lane's channels must be one or two whole lines");
+  static_assert(kStages >= 3, "a stage is filled while another is read and a third is waited for");
+};
+
+// One row, or few: 8 warps keep enough loads in flight; with 16 a block alone does when there are few blocks.
+using GemvWide = GemvConfig<8, 1, 3>;
+using GemvNarrow = GemvConfig<16, 1, 1>;
+using GemvWide16 = GemvConfig<8, 2, 2>;
+using GemvNarrow16 = GemvConfig<16, 2, 1>;
+
+using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
+using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens
+using Gemm128 = GemmConfig<4, 2, 4, 8, 4, 1>;  // 256 channels x 128 tokens
+static_assert(Gemm64::kSmemBytes <= 64 * 1024, "the tile that every supported GPU can hold");
+
+// Each is instantiated for T = half with both layouts and, where compiled in, bfloat16 with layout v2.
+template <class Config, class T, class Layout>
+cudaError_t launch_gemv(const Args& args, cudaStream_t stream);
+template <class Config, class T, class Layout>
+cudaError_t launch_gemm(const Args& args, cudaStream_t stream);
+
+}  // namespace awq::w4a16
