@@ -1,0 +1,56 @@
+// What the attention kernels take: the caller's parameters and how the launch divides them. Internal to this family.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "csrc/attention/single_query_attention.h"
+
+namespace awq {
+
+// A block holds the query heads of one key-value head, up to this many; a larger group takes several blocks.
+constexpr int kMaxHeadsPerBlock = 8;
+
+// A sequence is cut into pieces of a multiple of this many slots, so that each warp of a block has a tile at least.
+constexpr int kSplitQuantum = 64;
+
+// Upper bound of the pieces of one sequence.
+constexpr int kMaxSplits = 256;
+
+// The part [begin, end) of a row's `slots` filled cache slots that piece `split` holds. Attention and merge both derive
+// it from the row's own length, which the host does not know: `splits` is the launch's bound, a short row uses fewer.
+struct SplitRange {
+  int begin, end;
+  int used_splits;
+};
+
+#ifdef __CUDACC__
+__host__ __device__ __forceinline__ SplitRange split_range(int slots, int splits, int split) {
+  const int64_t even = (static_cast<int64_t>(slots) + splits - 1) / splits;
+  const int64_t piece = (even + kSplitQuantum - 1) / kSplitQuantum * kSplitQuantum;
+  const int64_t begin = split * piece, end = begin + piece;
+  if (piece == 0) return {0, 0, 1};
+  return {static_cast<int>(begin < slots ? begin : slots), static_cast<int>(end < slots ? end : slots),
+          static_cast<int>((slots + piece - 1) / piece)};
+}
+#endif
+
+struct AttendParams {
+  SingleQueryAttentionParams user;
+  int group_heads;      // H / Hk
+  int head_tiles;       // blocks that share one key-value head
+  int splits;           // pieces of a sequence, at most
+  float logit_scale;    // log2(e) / sqrt(D): softmax works with powers of two
+  double rotary_ratio;  // rotary_base^(-2 / rotary_dim), the step from one pair's frequency to the next
+  double rotary_turns;  // rotary_scale / (2 pi), turns of pair 0 per position
+  float* partial_out;   // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
+  float* partial_lse;   // [B, H, splits], log2 of the pieces' sums of exponentials
+};
+
+// Launch the kernels for one element type; csrc/attention/attend_*.cu.
+cudaError_t attend_fp16(const AttendParams& params, cudaStream_t stream);
+cudaError_t attend_bf16(const AttendParams& params, cudaStream_t stream);
+cudaError_t attend_fp32(const AttendParams& params, cudaStream_t stream);
+
+}  // namespace awq

@@ -1,0 +1,31 @@
+// What both engines share: the caches of one block and the running maximum.
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/common/convert.cuh"
+
+namespace awq {
+
+// One key-value head's caches and the slots of one block.
+template <typename T>
+struct CacheView {
+  const T* k;         // [D/x, L, x]
+  const T* v;         // [L, D]
+  int64_t cache_len;  // L
+  int end;            // first slot not to be read
+  int newest;         // slot of the current token
+
+  // Position of a slot minus the current one: 0 for the newest, falling backwards around the circle.
+  __device__ __forceinline__ float distance(int slot) const {
+    const int64_t back = static_cast<int64_t>(newest) - slot;
+    return -static_cast<float>(back >= 0 ? back : back + cache_len);
+  }
+};
+
+// exp2(x - max) with the running maximum's start, minus infinity, giving 0 instead of NaN.
+__device__ __forceinline__ float decay(float old_max, float new_max) {
+  return old_max == -INFINITY ? 0.0f : exp2f(old_max - new_max);
+}
+
+}  // namespace awq

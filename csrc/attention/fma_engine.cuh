@@ -1,0 +1,185 @@
+// Attention of a warp over tiles of 32 cache slots with ordinary arithmetic: fp32, and every type before sm_80.
+//
+// Keys: a lane takes one slot, its dot products need no other lane, and 32 neighbouring slots are 512 contiguous bytes.
+// Values: the lanes share a slot's vectors and walk over the slots; where a slot has at most 16 vectors, several slots
+// are taken at a time and their sums added at the end.
+#pragma once
+
+#include "csrc/attention/device_ops.cuh"
+#include "csrc/attention/cache_view.cuh"
+#include "csrc/common/reduce.cuh"
+
+namespace awq {
+
+template <typename T, int kHeadDim, int kHeads>
+class FmaEngine {
+  static constexpr int power_of_two_from(int n) {
+    int p = 1;
+    while (p < n) p *= 2;
+    return p;
+  }
+
+ public:
+  static constexpr int kTileSlots = kWarpSize;
+  static constexpr int kX = kVecElems<T>;
+  static constexpr int kVectors = kHeadDim / kX;                                                   // of a slot
+  static constexpr int kSlotLanes = kVectors >= kWarpSize ? kWarpSize : power_of_two_from(kVectors);  // lanes per slot
+  static constexpr int kLaneVectors = (kVectors + kSlotLanes - 1) / kSlotLanes;
+  static constexpr int kSlotsAtOnce = kWarpSize / kSlotLanes;
+  static constexpr int kBatch = 8;  // loads in flight per lane
+  static_assert(kHeadDim % kX == 0 && kHeads % 4 == 0, "whole vectors; queries are read four heads at a time");
+
+  struct alignas(16) Shared {
+    float q[kHeadDim][kHeads];
+  };
+  static constexpr int kQueryPadding = kHeadDim;
+
+  static __device__ __forceinline__ void store_query(Shared& shared, int head, int d, float value) {
+    shared.q[d][head] = value;
+  }
+
+  __device__ __forceinline__ FmaEngine(const CacheView<T>& cache, int lane) : cache_(cache), lane_(lane) {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      max_[h] = -INFINITY;
+      sum_[h] = 0.0f;
+      slope_[h] = 0.0f;
+#pragma unroll
+      for (int e = 0; e < kLaneVectors * kX; ++e) out_[h][e] = 0.0f;
+    }
+  }
+
+  __device__ __forceinline__ void set_slopes(const float* slopes) {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) slope_[h] = slopes[h];
+  }
+
+  // The first keys of a tile, ahead of the arithmetic on the tile before.
+  __device__ __forceinline__ void prefetch_keys(int tile) { load_keys(tile, 0); }
+  __device__ __forceinline__ void prefetch_values(int tile) { tile_ = tile; }
+
+  __device__ __forceinline__ void score(const Shared& shared, int tile, float logit_scale) {
+    float dot[kHeads] = {};
+#pragma unroll
+    for (int first = 0; first < kVectors; first += kBatch) {
+      if (first > 0) load_keys(tile, first);
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i) {
+        if (first + i >= kVectors) break;
+        const Vec<T>& k = reinterpret_cast<const Vec<T>&>(k_[i]);
+#pragma unroll
+        for (int e = 0; e < kX; ++e) {
+          const float key = widen(k.elem[e]);
+          const float* q = shared.q[(first + i) * kX + e];
+#pragma unroll
+          for (int h = 0; h < kHeads; h += 4) {
+            const float4 q4 = *reinterpret_cast<const float4*>(q + h);
+            dot[h] = fmaf(key, q4.x, dot[h]);
+            dot[h + 1] = fmaf(key, q4.y, dot[h + 1]);
+            dot[h + 2] = fmaf(key, q4.z, dot[h + 2]);
+            dot[h + 3] = fmaf(key, q4.w, dot[h + 3]);
+          }
+        }
+      }
+    }
+    const int slot = tile + lane_;
+    const float distance = cache_.distance(slot);
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      const float logit = fmaf(dot[h], logit_scale, slope_[h] * distance);
+      p_[h] = slot < cache_.end ? logit : -INFINITY;
+    }
+  }
+
+  __device__ __forceinline__ void accumulate() {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      float tile_max = p_[h];
+#pragma unroll
+      for (int distance = 1; distance < kWarpSize; distance *= 2) {
+        tile_max = fmaxf(tile_max, __shfl_xor_sync(kFullMask, tile_max, distance));
+      }
+      const float new_max = fmaxf(max_[h], tile_max);
+      const float scale = decay(max_[h], new_max);
+      max_[h] = new_max;
+      p_[h] = exp2f(p_[h] - new_max);
+      sum_[h] = fmaf(sum_[h], scale, p_[h]);
+#pragma unroll
+      for (int e = 0; e < kLaneVectors * kX; ++e) out_[h][e] *= scale;
+    }
+
+    const int own_slot = lane_ / kSlotLanes, own_vector = lane_ % kSlotLanes;
+    constexpr int kSlotsPerBatch = kBatch / kLaneVectors;
+#pragma unroll 1
+    for (int first = 0; first < kTileSlots; first += kSlotsPerBatch * kSlotsAtOnce) {
+      uint4 v[kSlotsPerBatch][kLaneVectors];
+#pragma unroll
+      for (int i = 0; i < kSlotsPerBatch; ++i) {
+        const int64_t slot = tile_ + first + i * kSlotsAtOnce + own_slot;
+#pragma unroll
+        for (int n = 0; n < kLaneVectors; ++n) {
+          const int vector = own_vector + n * kSlotLanes;
+          v[i][n] = load_cache_vector(cache_.v + slot * kHeadDim + vector * kX, slot < cache_.end && vector < kVectors);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kSlotsPerBatch; ++i) {
+        const int source = first + i * kSlotsAtOnce + own_slot;
+#pragma unroll
+        for (int h = 0; h < kHeads; ++h) {
+          const float p = __shfl_sync(kFullMask, p_[h], source);
+#pragma unroll
+          for (int n = 0; n < kLaneVectors; ++n) {
+            const Vec<T>& value = reinterpret_cast<const Vec<T>&>(v[i][n]);
+#pragma unroll
+            for (int e = 0; e < kX; ++e) out_[h][n * kX + e] = fmaf(p, widen(value.elem[e]), out_[h][n * kX + e]);
+          }
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void finish(float* max, float* sum, float* out, int row_stride) {
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) {
+      const float total = Sum::over_warp(sum_[h]);
+      if (lane_ == 0) {
+        max[h] = max_[h];
+        sum[h] = total;
+      }
+#pragma unroll
+      for (int n = 0; n < kLaneVectors; ++n) {
+        const int vector = lane_ % kSlotLanes + n * kSlotLanes;
+#pragma unroll
+        for (int e = 0; e < kX; ++e) {
+          float x = out_[h][n * kX + e];
+#pragma unroll
+          for (int distance = kSlotLanes; distance < kWarpSize; distance *= 2) {
+            x += __shfl_xor_sync(kFullMask, x, distance);
+          }
+          if (lane_ < kSlotLanes && vector < kVectors) out[h * row_stride + vector * kX + e] = x;
+        }
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void load_keys(int tile, int first) {
+    const int64_t slot = tile + lane_;
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      if (first + i >= kVectors) break;
+      k_[i] = load_cache_vector(cache_.k + ((first + i) * cache_.cache_len + slot) * kX, slot < cache_.end);
+    }
+  }
+
+  const CacheView<T>& cache_;
+  const int lane_;
+  int tile_ = 0;
+  uint4 k_[kBatch];
+  float out_[kHeads][kLaneVectors * kX];
+  float p_[kHeads];  // this lane's slot: logit, then probability
+  float max_[kHeads], sum_[kHeads], slope_[kHeads];
+};
+
+}  // namespace awq
