@@ -1,0 +1,147 @@
+// Which int8 product runs for which sizes, and its launch.
+#include "csrc/common/device.h"
+#include "csrc/w8a8/w8a8.h"
+#include "csrc/w8a8/w8a8_mma.cuh"
+
+namespace awq {
+namespace {
+
+using w8a8::MmaConfig;
+using w8a8::MmaParams;
+
+//                           M    N    K  stages warps M, N, K  blocks per SM
+using RowsTo16 = MmaConfig<16, 64, 256, 4, 1, 2, 4, 2>;
+using RowsTo64 = MmaConfig<64, 64, 128, 4, 2, 2, 2, 2>;
+using Wide = MmaConfig<128, 128, 128, 3, 2, 2, 1, 2>;
+using Large = MmaConfig<128, 256, 128, 4, 2, 4, 1, 1>;
+using Compact = MmaConfig<64, 64, 64, 4, 2, 2, 1, 2>;
+
+constexpr int kMaxSplits = 8;
+constexpr int64_t kMinStagesPerSplit = 4;  // below, filling the pipeline costs more than the split saves
+constexpr int64_t kSplitTilesM = 2;        // more rows of tiles than this fill the machine anyway
+
+// How a problem is cut: one line's tiles over the sizes and the device.
+struct Plan {
+  int64_t tiles_m, tiles_n;
+  int64_t stages_per_split;
+  int splits;
+  size_t arrival_bytes;  // counters, at the start of the workspace
+  size_t partial_bytes;
+
+  size_t workspace_bytes() const { return splits > 1 ? arrival_bytes + partial_bytes : 0; }
+};
+
+template <typename Config>
+Plan make_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
+  Plan plan{};
+  plan.tiles_m = (p.m + Config::kTileM - 1) / Config::kTileM;
+  plan.tiles_n = (p.n + Config::kTileN - 1) / Config::kTileN;
+  const int64_t tiles = plan.tiles_m * plan.tiles_n;
+  const int64_t stages = std::max<int64_t>((p.k + Config::kTileK - 1) / Config::kTileK, 1);
+  // As many parts as find room at once: the machine's blocks over the tiles.
+  const int64_t room = static_cast<int64_t>(device.sm_count) * Config::kBlocksPerSm / tiles;
+  const int64_t wanted = plan.tiles_m > kSplitTilesM ? 1 : room;
+  const int64_t splits = std::clamp<int64_t>(std::min(wanted, stages / kMinStagesPerSplit), 1, kMaxSplits);
+  plan.stages_per_split = (stages + splits - 1) / splits;
+  plan.splits = static_cast<int>((stages + plan.stages_per_split - 1) / plan.stages_per_split);  // none is empty
+  plan.arrival_bytes = (tiles * sizeof(unsigned) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+  plan.partial_bytes = static_cast<size_t>(tiles) * plan.splits * Config::kTileM * Config::kTileN * sizeof(int);
+  return plan;
+}
+
+template <typename Config>
+cudaError_t launch(const W8A8GemmParams& p, const Plan& plan, void* workspace, cudaStream_t stream) {
+  MmaParams q{};
+  q.in_feats = p.in_feats;
+  q.kernel = p.kernel;
+  q.wscales = static_cast<const __half*>(p.wscales);
+  q.ascales = static_cast<const __half*>(p.ascales);
+  q.bias = static_cast<const __half*>(p.bias);
+  q.out = static_cast<__half*>(p.out_feats);
+  q.m = p.m;
+  q.n = p.n;
+  q.k = p.k;
+  q.tiles_m = plan.tiles_m;
+  q.tiles_n = plan.tiles_n;
+  q.stages_per_split = plan.stages_per_split;
+  q.splits = plan.splits;
+  q.whole_rows = p.n % kVecElems<__half> == 0 && is_aligned(p.out_feats);
+  const int64_t tiles = plan.tiles_m * plan.tiles_n;
+  if (tiles > INT32_MAX) return cudaErrorInvalidValue;
+  if (plan.splits > 1) {
+    if (workspace == nullptr) return cudaErrorInvalidValue;
+    q.arrivals = static_cast<unsigned*>(workspace);
+    q.partial_sums = reinterpret_cast<int4*>(static_cast<char*>(workspace) + plan.arrival_bytes);
+    if (const cudaError_t error = cudaMemsetAsync(workspace, 0, plan.arrival_bytes, stream); error != cudaSuccess) {
+      return error;
+    }
+  }
+
+  const auto kernel = w8a8::w8a8_mma_kernel<Config>;
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
+      error != cudaSuccess) {
+    return error;
+  }
+  kernel<<<dim3(static_cast<unsigned>(tiles), plan.splits), Config::kThreads, Config::kSmemBytes, stream>>>(q);
+  return checked_launch();
+}
+
+// One line of the dispatch table.
+struct Choice {
+  int64_t max_m;
+  int smem_bytes;
+  Plan (*plan)(const W8A8GemmParams&, const DeviceInfo&);
+  cudaError_t (*launch)(const W8A8GemmParams&, const Plan&, void*, cudaStream_t);
+};
+
+template <typename Config>
+constexpr Choice choice(int64_t max_m) {
+  return {max_m, Config::kSmemBytes, make_plan<Config>, launch<Config>};
+}
+
+// The first line that holds m and whose shared memory the device has.
+constexpr Choice kChoices[] = {
+    choice<RowsTo16>(16),
+    choice<RowsTo64>(64),
+    choice<Wide>(256),
+    choice<Large>(INT64_MAX),
+    choice<Wide>(INT64_MAX),     // devices of about 100 KB per block
+    choice<Compact>(INT64_MAX),  // sm_75: 64 KB
+};
+
+const Choice* find_choice(const W8A8GemmParams& p, const DeviceInfo& device) {
+  for (const Choice& choice : kChoices) {
+    if (p.m <= choice.max_m && choice.smem_bytes <= device.max_smem_bytes_per_block) return &choice;
+  }
+  return nullptr;
+}
+
+bool sizes_fit(const W8A8GemmParams& p) {
+  const auto fits = [](int64_t size) { return size >= 0 && size <= INT32_MAX; };
+  return fits(p.m) && fits(p.n) && fits(p.k) && p.k % kW8A8KAlignElems == 0;
+}
+
+}  // namespace
+
+size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params) {
+  DeviceInfo device;
+  if (!sizes_fit(params) || params.m == 0 || params.n == 0) return 0;
+  if (current_device_info(&device) != cudaSuccess) return 0;  // the launch will report it
+  const Choice* const choice = find_choice(params, device);
+  return choice == nullptr ? 0 : choice->plan(params, device).workspace_bytes();
+}
+
+cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cudaStream_t stream) {
+  const bool aligned = is_aligned(params.in_feats, kW8A8PointerAlignBytes) &&
+                       is_aligned(params.kernel, kW8A8PointerAlignBytes) && is_aligned(workspace);
+  if (!sizes_fit(params) || !aligned) return cudaErrorInvalidValue;
+  if (params.m == 0 || params.n == 0) return cudaSuccess;
+  DeviceInfo device;
+  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+  const Choice* const choice = find_choice(params, device);
+  if (choice == nullptr) return cudaErrorInvalidValue;
+  return choice->launch(params, choice->plan(params, device), workspace, stream);
+}
+
+}  // namespace awq
