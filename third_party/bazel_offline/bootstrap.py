@@ -67,9 +67,11 @@ def prepare_base(folder):
     base = os.path.realpath(folder)
     if base.startswith("/tmp/"):
         raise SetupError(f"{base} lies under /tmp, which Bazel hides from sandboxed actions: set XDG_CACHE_HOME elsewhere")
-    # Loader paths are separated by colons and expand $; rc files and apt's settings give the others a meaning.
-    if re.search(r"""[^\w ./+,=@~-]""", base):
-        raise SetupError(f"the folder name '{base}' holds a character that loaders or rc files do not take: set XDG_CACHE_HOME")
+    # Bazel's own outputs lie in this cache folder too, and blanks in their paths break builds. Colons separate loader
+    # paths, rc files and apt's settings give other signs a meaning, and in the C locale Java finds no non-ASCII name.
+    odd = re.search(r"[^\w./+,=@~-]", base, re.ASCII)
+    if odd:
+        raise SetupError(f"the path '{base}' holds {odd.group()!r}, which breaks Bazel's builds: set XDG_CACHE_HOME elsewhere")
     return base
 
 

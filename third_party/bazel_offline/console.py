@@ -20,12 +20,12 @@ class Progress:
     REDRAW_SECONDS = 0.2
     LINE_SECONDS = 10.0
 
-    def __init__(self, label, total_bytes, stream=sys.stderr, clock=time.monotonic):
+    def __init__(self, label, total_bytes, stream=None, clock=time.monotonic):
         self._label = label
         self._total_bytes = total_bytes
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._clock = clock
-        self._on_terminal = stream.isatty()
+        self._on_terminal = self._stream.isatty()
         self._last_shown = clock()
 
     def update(self, done_bytes):

@@ -32,6 +32,8 @@ _PROGRAMS = (
 
 _USELESS = tuple("usr/share/" + name for name in ("bug", "doc", "lintian", "locale", "man")) + ("var",)
 
+_OTHER_WAY = "put bazelisk or a Bazel on PATH instead, and report this"
+
 # Repositories that Debian ships beside Bazel, and where below the prefix.
 _RULES = {
     "bazel_features": "usr/share/bazel/tools/features",
@@ -154,12 +156,9 @@ def _install_trust_store(path):
 
 def _try(prefix, version):
     _run([os.path.join(prefix, _JAVA, "bin/java"), "-version"])
-    answer = _run([os.path.join(prefix, "bazel"), "--version"]).split()
-    if answer[:1] != ["bazel"] or not answer[-1].startswith(version):
-        raise SetupError(f"the new Bazel calls itself '{' '.join(answer)}', not 'bazel {version}': {_OTHER_WAY}")
-
-
-_OTHER_WAY = "put bazelisk or a Bazel on PATH instead, and report this"
+    answer = _run([os.path.join(prefix, "bazel"), "--version"])
+    if f"bazel {version}" not in answer.splitlines():
+        raise SetupError(f"the new Bazel answers '{answer.strip()}', not 'bazel {version}': {_OTHER_WAY}")
 
 
 def _run(command):
