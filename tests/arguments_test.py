@@ -66,10 +66,10 @@ def not_contiguous(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def companions(function: Function, argument: Argument) -> set[str]:
-    """The argument and all that share a size with it: a padded row count goes with what it is computed from."""
+    """The argument and all that share a size with it: a padded group count goes with what it is computed from."""
     symbols = set(argument.symbols)
-    if "P" in symbols:
-        symbols |= {"K", "G"}
+    if symbols & {"K", "P"}:
+        symbols |= {"K", "P", "G"}
     return {argument.name} | {other.name for other in function.arguments if symbols & other.symbols}
 
 
