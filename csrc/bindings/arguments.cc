@@ -346,9 +346,33 @@ py::object to_python(at::Tensor tensor) { return py::reinterpret_steal<py::objec
 
 // ---- docstrings ------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// "name(in_feats, eps=1e-06)": Python reads a signature followed by "--" as __text_signature__, for inspect and stubtest.
+std::string signature(const FunctionSpec& spec) {
+  std::ostringstream text;
+  text << spec.name << '(';
+  for (size_t i = 0; i < spec.count(); ++i) {
+    const ArgumentSpec& argument = spec.arguments[i];
+    text << (i ? ", " : "") << argument.name;
+    if (!argument.has_default) continue;
+    if (argument.kind == Kind::kBool) {
+      text << '=' << (argument.default_value != 0 ? "True" : "False");
+    } else if (argument.kind == Kind::kInt) {
+      text << '=' << static_cast<int64_t>(argument.default_value);
+    } else {
+      text << '=' << std::string(py::repr(py::float_(argument.default_value)));
+    }
+  }
+  text << ")\n--\n\n";
+  return text.str();
+}
+
+}  // namespace
+
 std::string docstring(const FunctionSpec& spec) {
   std::ostringstream text;
-  text << spec.formula << "\n\nArgs:\n";
+  text << signature(spec) << spec.formula << "\n\nArgs:\n";
   for (size_t i = 0; i < spec.count(); ++i) {
     const ArgumentSpec& argument = spec.arguments[i];
     text << "  " << argument.name << ": ";

@@ -77,7 +77,11 @@ cc_library(
 py_library(
     name = "package",
     srcs = glob(
-        ["torch/**/*.py"],
+        [
+            "functorch/**/*.py",
+            "torch/**/*.py",
+            "torchgen/**/*.py",
+        ],
         exclude = [
             "**/* *",
             "torch/include/**",
@@ -92,6 +96,7 @@ py_library(
             "torch/**/*.pyi",
             "torch/**/py.typed",
             "torch-*.dist-info/**",
+            "torchgen/**/*.yaml",
         ],
         exclude = ["**/* *"],
     ),

@@ -8,9 +8,9 @@ or platform than the one that runs pip.
 
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 
-# pip matches platform tags literally, so every tag that the platform can run has to be listed.
+# pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
 _PLATFORM_TAGS = {
-    cpu: ["manylinux_2_{}_{}".format(minor, cpu) for minor in [35, 34, 31, 28, 27, 26, 24, 17]] +
+    cpu: ["manylinux_2_{}_{}".format(minor, cpu) for minor in range(34, 16, -1)] +
          ["manylinux2014_" + cpu, "linux_" + cpu] +
          (["manylinux_2_12_x86_64", "manylinux2010_x86_64", "manylinux_2_5_x86_64", "manylinux1_x86_64"] if cpu == "x86_64" else [])
     for cpu in ["x86_64", "aarch64"]
