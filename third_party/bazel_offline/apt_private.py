@@ -35,9 +35,9 @@ _DEBIAN_RELEASES = frozenset(
 # machine's or not needed, and Java libraries that no jar on Bazel's class path refers to. Passing them off as installed
 # cuts the download from 660 MB to 161 MB.
 _NOT_NEEDED = """
-    build-essential ca-certificates ca-certificates-java debconf default-jdk-headless default-jre-headless git java-common
-    junit4 libbcprov-java libeclipse-jdt-core-compiler-batch-java libeclipse-jdt-core-java libguice-java libjavaparser-java
-    libjetty9-java libjgit-java libjpeg62-turbo libjs-jquery liblcms2-2 liblog4j2-java
+    build-essential ca-certificates ca-certificates-java debconf default-jdk-headless default-jre-headless git
+    java-common junit4 libbcprov-java libeclipse-jdt-core-compiler-batch-java libeclipse-jdt-core-java libguice-java
+    libjavaparser-java libjetty9-java libjgit-java libjpeg62-turbo libjs-jquery liblcms2-2 liblog4j2-java
     libmaven-common-artifact-filters-java libmaven-enforcer-plugin-java libmaven-resolver-java libmaven3-core-java
     libmongodb-java libnss3 libpcsclite1 libplexus-utils2-java libprotoc32t64 libsisu-inject-java libsisu-plexus-java
     libwagon-provider-api-java media-types netbase node-core-js node-html5shiv openssl openssl-provider-legacy perl
@@ -141,7 +141,7 @@ class PrivateApt:
 
         Args:
           folder: absolute path, made where missing.
-          lock_fd: the set-up's lock. apt inherits it, so an apt that outlives a killed set-up keeps the next one waiting.
+          lock_fd: the set-up's lock. apt inherits it: one that outlives a killed set-up keeps the next one waiting.
         """
         self.archives = os.path.join(folder, "archives")
         self._folder = folder
@@ -167,7 +167,7 @@ class PrivateApt:
                 f"the keys that verify Debian's packages are missing ({_DEBIAN_KEYRINGS[0]}): "
                 "install the package debian-archive-keyring"
             )
-        # The machine's own sources, although the lists are looked for in the private folder: apt need not have run here.
+        # The machine's own sources, but not its lists: apt need not have run here.
         targets = _output(
             [
                 "apt-get", "indextargets", "--format", "$(CREATED_BY)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)|$(SIGNED_BY)",
@@ -178,7 +178,8 @@ class PrivateApt:
         mirrors = debian_mirrors(targets, keyrings)
         if not mirrors:
             raise SetupError(
-                "the sources of this machine's apt name no Debian mirror (component main): add one to /etc/apt/sources.list.d"
+                "the sources of this machine's apt name no Debian mirror (component main): "
+                "add one to /etc/apt/sources.list.d"
             )
         failures = []
         for address, line in mirrors:
@@ -198,8 +199,8 @@ class PrivateApt:
         if not exact:
             raise SetupError(
                 f"Debian {SUITE} carries Bazel {', '.join(offered) or '(none)'} now, and this workspace needs "
-                f"{bazel_version}: put bazelisk or a Bazel on PATH, or point apt at a snapshot of {SUITE} from the date in "
-                "third_party/bazel_offline/packages.lock"
+                f"{bazel_version}: put bazelisk or a Bazel on PATH, or point apt at a snapshot of {SUITE} from the "
+                "date in third_party/bazel_offline/packages.lock"
             )
         result = self._apt(
             "apt-get", "install", f"bazel-bootstrap={exact[0]}", *_WANTED, "--print-uris",
@@ -216,7 +217,7 @@ class PrivateApt:
     def download(self, plan):
         """Downloads the planned packages into self.archives, going on from what is there."""
         total_bytes = sum(size_bytes for _, _, size_bytes in plan)
-        wanted = ["{0.name}={0.version}".format(package) for package, _, _ in plan]
+        wanted = [f"{package.name}={package.version}" for package, _, _ in plan]
         progress = console.Progress("downloaded", total_bytes)
         with open(os.path.join(self._folder, "download.log"), "w+", encoding="utf-8", errors="replace") as log:
             process = self._start(["apt-get", "install", "--download-only", *wanted], log)
@@ -230,13 +231,16 @@ class PrivateApt:
             if process.returncode != 0:
                 log.seek(0)
                 raise SetupError(
-                    f"the packages could not be downloaded; what arrived is kept for the next run:\n{explain_failure(log.read())}"
+                    "the packages could not be downloaded; what arrived is kept for the next run:\n"
+                    + explain_failure(log.read())
                 )
 
     def _update(self):
         """Runs apt-get update; returns None or what went wrong. apt exits with 0 even where an index is missing."""
         result = self._apt("apt-get", "update", "-o", "Acquire::Retries=1")
-        if result.returncode == 0 and not re.search(r"^(E:|W: .*Failed to fetch|W: Some index files)", result.stdout, re.M):
+        if result.returncode == 0 and not re.search(
+            r"^(E:|W: .*Failed to fetch|W: Some index files)", result.stdout, re.M
+        ):
             return None
         return explain_failure(result.stdout)
 
@@ -285,7 +289,7 @@ def _installed_stanza(name):
 def _output(command):
     """Returns the output of a command that reads the machine's apt configuration."""
     result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command, stdin=subprocess.DEVNULL, capture_output=True,
         env=dict(os.environ, LC_ALL="C"), encoding="utf-8", errors="replace", check=False,
     )  # fmt: skip
     if result.returncode != 0:

@@ -20,7 +20,12 @@ class DebianMirrorsTest(unittest.TestCase):
         targets = _sources(("Packages", "main", "bookworm", "http://mirror.example/debian/", _KEYRING))
         self.assertEqual(
             apt_private.debian_mirrors(targets, [_KEYRING]),
-            [("http://mirror.example/debian/", f"deb [signed-by={_KEYRING}] http://mirror.example/debian/ forky main\n")],
+            [
+                (
+                    "http://mirror.example/debian/",
+                    f"deb [signed-by={_KEYRING}] http://mirror.example/debian/ forky main\n",
+                )
+            ],
         )
 
     def test_order_is_kept_and_each_address_taken_once(self):
@@ -69,7 +74,10 @@ class ParsePrintUrisTest(unittest.TestCase):
 class ExplainFailureTest(unittest.TestCase):
     def test_each_cause_has_its_cure(self):
         for log, cure in (
-            ("W: The following signatures couldn't be verified: NO_PUBKEY 1234\n", "update the package debian-archive-keyring"),
+            (
+                "W: The following signatures couldn't be verified: NO_PUBKEY 1234\n",
+                "update the package debian-archive-keyring",
+            ),
             ("E: The repository 'http://a forky Release' does not have a Release file.\n", "does not carry"),
             ("E: Failed to fetch http://a/x.deb  404  Not Found\n", "does not carry"),
             ("E: You don't have enough free space: not enough free space\n", "free some disk space"),
@@ -86,7 +94,9 @@ class ExplainFailureTest(unittest.TestCase):
 
 class PasswordTest(unittest.TestCase):
     def test_user_and_password_are_not_shown(self):
-        self.assertEqual(apt_private._without_password("https://me:secret@a.example/debian/"), "https://a.example/debian/")
+        self.assertEqual(
+            apt_private._without_password("https://me:secret@a.example/debian/"), "https://a.example/debian/"
+        )
 
 
 if __name__ == "__main__":

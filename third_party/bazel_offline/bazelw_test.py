@@ -38,7 +38,9 @@ class LauncherTest(unittest.TestCase):
         os.chmod(path, 0o755)
 
     def bazel(self, name, version):
-        self.program(os.path.join(self.bin, name), f'[ "$1" = --version ] && echo "bazel {version}" || echo {name} "$@"')
+        self.program(
+            os.path.join(self.bin, name), f'[ "$1" = --version ] && echo "bazel {version}" || echo {name} "$@"'
+        )
 
     def ready_prefix(self):
         self.program(os.path.join(self.prefix, "bazel"), 'printf "%s|" debian "$@"')
@@ -67,7 +69,9 @@ class LauncherTest(unittest.TestCase):
         self.ready_prefix()
         status, printed, errors = self.launch("info")
         self.assertEqual((status, printed.split("|")[0]), (0, "debian"))
-        self.assertRegex(errors, rf"bin/bazel is not used: it is bazel 8\.2\.0, wanted is bazel {self.version} \(any 7\.x")
+        self.assertRegex(
+            errors, rf"bin/bazel is not used: it is bazel 8\.2\.0, wanted is bazel {self.version} \(any 7\.x"
+        )
 
     def test_bazel_that_does_not_run(self):
         self.program(os.path.join(self.bin, "bazel"), "exit 1")

@@ -55,23 +55,31 @@ def set_up(link, version):
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(apt_folder, ignore_errors=True)
+        # Again, because an unpacker that outlived a killed run may have written while the first sweep removed.
+        remove_leftovers(base)
     console.say(f"Bazel {version} is ready after {time.monotonic() - started:.0f} s; it stays in {base}")
 
 
 def prepare_base(folder):
     """Makes the folder that holds everything and returns its real path, or says why it cannot be used."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise SetupError(f"cannot make {folder} ({error.strerror}): set XDG_CACHE_HOME to a folder of your own") from error
     base = os.path.realpath(folder)
     if base.startswith("/tmp/"):
-        raise SetupError(f"{base} lies under /tmp, which Bazel hides from sandboxed actions: set XDG_CACHE_HOME elsewhere")
+        raise SetupError(
+            f"{base} lies under /tmp, which Bazel hides from sandboxed actions: set XDG_CACHE_HOME elsewhere"
+        )
     # Bazel's own outputs lie in this cache folder too, and blanks in their paths break builds. Colons separate loader
     # paths, rc files and apt's settings give other signs a meaning, and in the C locale Java finds no non-ASCII name.
     odd = re.search(r"[^\w./+,=@~-]", base, re.ASCII)
     if odd:
-        raise SetupError(f"the path '{base}' holds {odd.group()!r}, which breaks Bazel's builds: set XDG_CACHE_HOME elsewhere")
+        raise SetupError(
+            f"the path '{base}' holds {odd.group()!r}, which breaks Bazel's builds: set XDG_CACHE_HOME elsewhere"
+        )
+    try:
+        os.makedirs(base, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"cannot make {base} ({error.strerror}): set XDG_CACHE_HOME to a folder of your own"
+        ) from error
     return base
 
 
@@ -79,16 +87,21 @@ def check_machine(base):
     """Raises an error where Debian's Bazel cannot be set up or run."""
     machine = f"{platform.system()} {platform.machine()}"
     if machine != "Linux x86_64":
-        raise SetupError(f"a Bazel from Debian's packages is prepared for Linux x86_64 only, this is {machine}: {_OTHER_WAY}")
+        raise SetupError(
+            f"a Bazel from Debian's packages is prepared for Linux x86_64 only, this is {machine}: {_OTHER_WAY}"
+        )
     missing = [tool for tool in ("apt-get", "apt-cache", "apt-config", "dpkg-deb") if not shutil.which(tool)]
     if missing:
         raise SetupError(
-            f"{', '.join(missing)} not found: a private Bazel can be made on Debian and systems with its apt only; {_OTHER_WAY}"
+            f"{', '.join(missing)} not found: a private Bazel can be made only on Debian and systems with its apt; "
+            + _OTHER_WAY
         )
     if not os.access(base, os.W_OK):
         raise SetupError(f"cannot write to {base}: set XDG_CACHE_HOME to a folder of your own")
     if os.statvfs(base).f_flag & os.ST_NOEXEC:
-        raise SetupError(f"{base} lies on a file system mounted noexec: set XDG_CACHE_HOME to one that can hold programs")
+        raise SetupError(
+            f"{base} lies on a file system mounted noexec: set XDG_CACHE_HOME to one that can hold programs"
+        )
 
 
 def check_space(base):
@@ -96,7 +109,8 @@ def check_space(base):
     free_mb = shutil.disk_usage(base).free // 10**6
     if free_mb < _FREE_MB_NEEDED:
         raise SetupError(
-            f"{base} has {free_mb} MB free, {_FREE_MB_NEEDED} MB are needed: free some, or set XDG_CACHE_HOME to a larger disk"
+            f"{base} has {free_mb} MB free, {_FREE_MB_NEEDED} MB are needed: "
+            "free some, or set XDG_CACHE_HOME to a folder on a larger disk"
         )
 
 
@@ -192,7 +206,7 @@ def read_lock():
 
 
 def refresh_lock(version):
-    """Writes packages.lock anew from what the machine's mirror offers now. Nothing is downloaded but the package list."""
+    """Writes packages.lock anew from what the machine's mirror offers now; downloads the package list alone."""
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "lock"), "w", encoding="utf-8") as lock:
         apt = apt_private.PrivateApt(folder, lock.fileno())
         date = apt.select_mirror()

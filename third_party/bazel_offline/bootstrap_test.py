@@ -49,7 +49,10 @@ class PrepareBaseTest(ScratchTest):
         self.assertEqual(bootstrap.prepare_base(self.folder + "/link/a/b"), os.path.realpath(self.folder) + "/a/b")
 
     def test_tmp_is_refused(self):
-        with tempfile.TemporaryDirectory(dir="/tmp") as folder, self.assertRaisesRegex(SetupError, "under /tmp.*XDG_CACHE_HOME"):
+        with (
+            tempfile.TemporaryDirectory(dir="/tmp") as folder,
+            self.assertRaisesRegex(SetupError, "under /tmp.*XDG_CACHE_HOME"),
+        ):
             bootstrap.prepare_base(folder)
 
     def test_odd_characters_are_refused(self):
@@ -86,7 +89,10 @@ class CheckMachineTest(ScratchTest):
 
     def test_full_disk(self):
         usage = types.SimpleNamespace(free=5 * 10**6)
-        with mock.patch("shutil.disk_usage", lambda _: usage), self.assertRaisesRegex(SetupError, "has 5 MB free, 800 MB are"):
+        with (
+            mock.patch("shutil.disk_usage", lambda _: usage),
+            self.assertRaisesRegex(SetupError, "has 5 MB free, 800 MB are"),
+        ):
             bootstrap.check_space(self.folder)
 
 
@@ -123,7 +129,9 @@ class FetchTest(ScratchTest):
         self.program("dpkg-deb", "exit 1")
         self.apt()
 
-    def apt(self, indextargets=_MIRROR, update=_RELEASE, show="echo 'Version: 7.7.1+ds-8'", uris=_URIS, download="exit 1"):
+    def apt(
+        self, indextargets=_MIRROR, update=_RELEASE, show="echo 'Version: 7.7.1+ds-8'", uris=_URIS, download="exit 1"
+    ):
         self.program("apt-cache", show)
         self.program(
             "apt-get",
@@ -136,11 +144,14 @@ class FetchTest(ScratchTest):
         errors = io.StringIO()
         path = self.bin + os.pathsep + os.environ["PATH"]
         link = os.path.join(self.base, "bazel-7.7.1-r1")
-        with mock.patch.object(apt_private, "_DEBIAN_KEYRINGS", (__file__,)), mock.patch.object(
-            bootstrap, "read_lock", lambda: {package.name: package for package in locked}
-        ), mock.patch("sys.argv", ["bootstrap.py", "--prefix", link, "--bazel-version", "7.7.1"]), mock.patch.dict(
-            os.environ, PATH=path
-        ), mock.patch("platform.machine", lambda: "x86_64"), contextlib.redirect_stderr(errors):
+        with (
+            mock.patch.object(apt_private, "_DEBIAN_KEYRINGS", (__file__,)),
+            mock.patch.object(bootstrap, "read_lock", lambda: {package.name: package for package in locked}),
+            mock.patch("sys.argv", ["bootstrap.py", "--prefix", link, "--bazel-version", "7.7.1"]),
+            mock.patch.dict(os.environ, PATH=path),
+            mock.patch("platform.machine", lambda: "x86_64"),
+            contextlib.redirect_stderr(errors),
+        ):
             status = bootstrap.main()
         return status, errors.getvalue()
 
@@ -158,7 +169,10 @@ class FetchTest(ScratchTest):
 
     def test_no_keyring(self):
         with mock.patch.object(apt_private, "_DEBIAN_KEYRINGS", ("/no/keyring",)):
-            with tempfile.TemporaryDirectory(dir=_SCRATCH) as folder, open(folder + "/lock", "w", encoding="utf-8") as lock:
+            with (
+                tempfile.TemporaryDirectory(dir=_SCRATCH) as folder,
+                open(folder + "/lock", "w", encoding="utf-8") as lock,
+            ):
                 with mock.patch.dict(os.environ, PATH=self.bin + os.pathsep + os.environ["PATH"]):
                     apt = apt_private.PrivateApt(folder, lock.fileno())
                 with self.assertRaisesRegex(SetupError, "/no/keyring.*install the package debian-archive-keyring"):
@@ -171,7 +185,9 @@ class FetchTest(ScratchTest):
     def test_dead_proxy(self):
         # apt ends with status 0 when it has no list at all and nothing but warnings to say about it.
         self.apt(update="echo 'W: Failed to fetch http://mirror.example/debian/  Could not connect'")
-        self.assert_fails("http://mirror.example/debian/ does not deliver Debian forky", "Could not connect", "http_proxy")
+        self.assert_fails(
+            "http://mirror.example/debian/ does not deliver Debian forky", "Could not connect", "http_proxy"
+        )
 
     def test_second_mirror_is_tried(self):
         self.apt(
@@ -193,7 +209,9 @@ class FetchTest(ScratchTest):
     def test_other_version_is_noted(self):
         locked = Package("bazel-bootstrap", "7.7.1+ds-7", "amd64", "0" * 64)
         self.assert_fails(
-            "note: bazel-bootstrap 7.7.1+ds-7 is locked, 7.7.1+ds-8 is offered", "downloading 1 packages", locked=[locked]
+            "note: bazel-bootstrap 7.7.1+ds-7 is locked, 7.7.1+ds-8 is offered",
+            "downloading 1 packages",
+            locked=[locked],
         )
 
     def test_failed_download(self):

@@ -31,7 +31,9 @@ def parse(text):
             continue
         fields = line.split()
         if len(fields) != 4 or not re.fullmatch("[0-9a-f]{64}", fields[3]):
-            raise SetupError(f"packages.lock, line {number}: expected 'package version architecture sha256', got '{line}'")
+            raise SetupError(
+                f"packages.lock, line {number}: expected 'package version architecture sha256', got '{line}'"
+            )
         packages[fields[0]] = Package(*fields)
     return packages
 

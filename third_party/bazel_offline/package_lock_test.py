@@ -46,7 +46,9 @@ class CheckTest(unittest.TestCase):
 
     def test_same_version_with_other_content_is_refused(self):
         forged = _JAVA._replace(sha256="e" * 64)
-        with self.assertRaisesRegex(SetupError, "other content:\n  openjdk-25-jre-headless 25.0.1-1: locked bbb.*offered eee"):
+        with self.assertRaisesRegex(
+            SetupError, "other content:\n  openjdk-25-jre-headless 25.0.1-1: locked bbb.*offered eee"
+        ):
             package_lock.check(_LOCKED, [_BAZEL, forged])
 
 

@@ -1,7 +1,7 @@
 """Turns unpacked Debian packages into a Bazel that runs from the folder where it lies.
 
-Debian's files expect to lie in /usr: programs name their loader and search libraries there, links and the class path are
-absolute. Each step below moves one of these into the prefix; no step touches anything outside of it.
+Debian's files expect to lie in /usr: programs name their loader and search libraries there, links and the class path
+are absolute. Each step below moves one of these into the prefix; no step touches anything outside of it.
 """
 
 import concurrent.futures

@@ -32,7 +32,12 @@ class HasInterpreterTest(unittest.TestCase):
             return prefix.has_interpreter(file.name)
 
     def _elf(self, header_types):
-        header = b"\x7fELF\x02".ljust(32, b"\0") + struct.pack("<Q", 64) + bytes(14) + struct.pack("<HH", 56, len(header_types))
+        header = (
+            b"\x7fELF\x02".ljust(32, b"\0")
+            + struct.pack("<Q", 64)
+            + bytes(14)
+            + struct.pack("<HH", 56, len(header_types))
+        )
         return header.ljust(64, b"\0") + b"".join(struct.pack("<I", kind).ljust(56, b"\0") for kind in header_types)
 
     def test_empty_and_script(self):
