@@ -108,7 +108,7 @@ def scalar_mistakes(function: Function, argument: Argument) -> Iterator[Mistake]
     for value in wrong:
         label = f"{argument.name}-is-{type(value).__name__}"
         yield Mistake(function.name, label, replaced(argument.name, value), {argument.name}, TypeError)
-    if isinstance(argument.value, str):  # a size that another argument states too
+    if isinstance(argument.value, str) and argument.name != "timestep":  # a size that another argument states too
         related = companions(function, argument)
         for offset in (-1, 1):
 

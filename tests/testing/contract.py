@@ -234,7 +234,7 @@ FUNCTIONS = _table(
                 _tensor("v_cache", "q", "B Hk L D", written=True),
                 Argument("length_per_sample_", "optional tensor", INT32, shape=("B",)),
                 Argument("alibi_slopes_", "optional tensor", (torch.float32,), shape=("H",)),
-                _scalar("timestep", "int", 20),
+                _scalar("timestep", "int", "L+4"),
                 _scalar("rotary_embedding_dim", "int", 32, 0),
                 _scalar("rotary_base", "float", 10000.0, 10000.0),
                 _scalar("rotary_scale", "float", 1.0, 1.0),
@@ -289,7 +289,9 @@ def make_arguments(
     if "positions" in made:
         made["positions"] = torch.randint(0, known["T"], made["positions"].shape, device=device)
     if "length_per_sample_" in made:
-        made["length_per_sample_"] = torch.randint(0, 21, (known["B"],), dtype=torch.int32, device=device)
+        made["length_per_sample_"] = torch.randint(
+            0, known["L"] + 5, (known["B"],), dtype=torch.int32, device=device
+        )
     return made
 
 

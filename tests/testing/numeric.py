@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 # Unit roundoff: the largest relative error of one rounding to the dtype.
-UNIT = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8 / 2, torch.float32: 2.0**-24, torch.float64: 2.0**-53}
+UNIT = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-24, torch.float64: 2.0**-53}
 # Half the distance of subnormal numbers: the absolute error of one rounding near zero.
 TINY = {torch.float16: 2.0**-25, torch.bfloat16: 2.0**-134, torch.float32: 2.0**-150, torch.float64: 0.0}
 
@@ -85,6 +85,7 @@ def assert_quantized(
 def assert_same_bits(first: Tensor, second: Tensor) -> None:
     """Fails unless both hold the same bits: NaN equals NaN here, and -0 differs from 0."""
     assert first.dtype == second.dtype and first.shape == second.shape
-    assert torch.equal(first.contiguous().view(torch.uint8), second.contiguous().view(torch.uint8)), (
-        f"{int((first != second).sum())} of {first.numel()} elements differ between two runs on the same input"
+    bits = [tensor.clone(memory_format=torch.contiguous_format).flatten().view(torch.uint8) for tensor in (first, second)]
+    assert torch.equal(*bits), (
+        f"{int((first != second).sum())} of {first.numel()} elements differ in their bits"
     )
