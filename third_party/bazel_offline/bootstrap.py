@@ -245,6 +245,9 @@ def main():
     except SetupError as error:
         console.say(f"error: {error}")
         return 1
+    except OSError as error:
+        console.say(f"error: {error}: check the free space and the owner of the cache folder, then run this again")
+        return 1
     except KeyboardInterrupt:
         console.say("interrupted; what was downloaded is kept for the next run")
         return 130

@@ -202,6 +202,11 @@ class FetchTest(ScratchTest):
             self.apt(show=f"echo 'Version: {version}'")
             self.assert_fails(f"carries Bazel {version} now", "needs 7.7.1", "snapshot")
 
+    def test_unexpected_failure_of_the_system(self):
+        os.mkdir(self.base)
+        os.mkdir(os.path.join(self.base, "lock"))
+        self.assert_fails("Is a directory", "check the free space and the owner of the cache folder")
+
     def test_locked_version_with_other_content(self):
         locked = Package("bazel-bootstrap", "7.7.1+ds-8", "amd64", "0" * 64)
         self.assert_fails("other content", "bazel-bootstrap 7.7.1+ds-8", locked=[locked])
