@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 import torch
-from testing.numeric import UNIT, assert_close, assert_quantized, assert_rounded
 
 from awq_kernels import reference
+from testing.numeric import UNIT, assert_close, assert_quantized, assert_rounded
 
 pytestmark = pytest.mark.gpu
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from testing.contract import EXPORTS, FUNCTIONS, REQUIRED, Argument, Function, make_arguments, random_tensor
 
 Arguments = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Decode attention of both modules against the reference: results, written slots, and every slot that must not change."""
+"""Decode attention of both modules against the reference: results, written slots, and all slots that must not change."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from testing.numeric import TINY, UNIT, assert_close, assert_same_bits
 
 from awq_kernels import reference
+from testing.numeric import TINY, UNIT, assert_close, assert_same_bits
 
 pytestmark = pytest.mark.gpu
 

@@ -9,9 +9,9 @@ import re
 from types import ModuleType
 
 import pytest
-from testing.contract import EXPORTS, FUNCTIONS, REQUIRED, Function, make_arguments
 
 from awq_kernels import ops, reference
+from testing.contract import EXPORTS, FUNCTIONS, REQUIRED, Function, make_arguments
 
 PYTHON = pathlib.Path(reference.__file__).resolve().parent.parent
 
@@ -30,9 +30,7 @@ def test_ft_attention_exports_the_contract_and_nothing_else(ft: ModuleType) -> N
 
 
 @pytest.mark.parametrize(("module", "name"), EXPORTS)
-def test_docstrings_name_every_argument_in_order(
-    module: str, name: str, engine: ModuleType, ft: ModuleType
-) -> None:
+def test_docstrings_name_every_argument_in_order(module: str, name: str, engine: ModuleType, ft: ModuleType) -> None:
     function = getattr({"awq_inference_engine": engine, "ft_attention": ft}[module], name)
     documentation = function.__doc__ or ""
     signature = documentation[documentation.find(name) :]

@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 import torch
-from testing.numeric import assert_close, assert_quantized, assert_rounded, assert_same_bits
 
 from awq_kernels import reference
+from testing.numeric import assert_close, assert_quantized, assert_rounded, assert_same_bits
 
 pytestmark = pytest.mark.gpu
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from testing.numeric import assert_close
 
 import awq_kernels as awq
+from testing.numeric import assert_close
 
 # Order of 32 consecutive values of K after the first step of layout v2, as the contract lists it.
 RUN_ORDER = [0, 1, 8, 9, 16, 17, 24, 25, 2, 3, 10, 11, 18, 19, 26, 27]
@@ -43,9 +43,7 @@ def slow_kernel_v2(q: list[list[int]]) -> list[list[int]]:
     words = []
     for quad in range(0, n, 4):
         stream = [reordered[quad + i][step + j] for step in range(0, k, 64) for i in range(4) for j in range(64)]
-        words.append(
-            [signed(sum(stream[at + i] << (4 * i) for i in range(4)), 16) for at in range(0, len(stream), 4)]
-        )
+        words.append([signed(sum(stream[at + i] << (4 * i) for i in range(4)), 16) for at in range(0, len(stream), 4)])
     return words
 
 
@@ -205,7 +203,11 @@ ERRORS = [
     (lambda w: awq.pack_v1(random_weight(4, 128, 128, torch.bfloat16)), ValueError, "scales must be float16, got bf"),
     (lambda w: awq.unpack_v1(awq.pack_v2(w)), TypeError, "packed must be a PackedV1, got PackedV2"),
     (lambda w: awq.unpack_v2(awq.pack_v1(w)), TypeError, "packed must be a PackedV2, got PackedV1"),
-    (lambda w: awq.unpack_v1(changed(awq.pack_v1(w), group_size=64)), ValueError, "factors must have shape \\[8, 16\\]"),
+    (
+        lambda w: awq.unpack_v1(changed(awq.pack_v1(w), group_size=64)),
+        ValueError,
+        "factors must have shape \\[8, 16\\]",
+    ),
     (
         lambda w: awq.unpack_v2(changed(awq.pack_v2(w), kernel=awq.pack_v2(w).kernel.int())),
         ValueError,

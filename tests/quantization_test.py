@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
+
 from testing.numeric import assert_quantized, assert_same_bits
 
 pytestmark = pytest.mark.gpu

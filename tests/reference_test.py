@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from testing.numeric import assert_close, assert_quantized, assert_rounded, assert_same_bits
 
 import awq_kernels as awq
 from awq_kernels import reference
+from testing.numeric import assert_close, assert_quantized, assert_rounded, assert_same_bits
 
 
 def test_layernorm_is_rms_norm() -> None:
@@ -169,9 +169,7 @@ def test_attention_step_by_step_equals_the_whole_window(neox: bool) -> None:
 
     for t, (q, k, v) in enumerate(steps):
         lengths = torch.tensor([t], dtype=torch.int32)
-        out = reference.single_query_attention(
-            q, k, v, k_cache, v_cache, lengths, None, 19, rotated, base, scale, neox
-        )
+        out = reference.single_query_attention(q, k, v, k_cache, v_cache, lengths, None, 19, rotated, base, scale, neox)
         window = range(max(0, t + 1 - length), t + 1)
         keys = torch.stack([turned(steps[p][1], p) for p in window])
         values = torch.stack([steps[p][2].flatten().double() for p in window])

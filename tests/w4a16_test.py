@@ -6,10 +6,10 @@ from types import ModuleType
 
 import pytest
 import torch
-from testing.numeric import UNIT, assert_close, assert_same_bits
 
 import awq_kernels as awq
 from awq_kernels import reference
+from testing.numeric import UNIT, assert_close, assert_same_bits
 
 pytestmark = pytest.mark.gpu
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -37,8 +38,14 @@ NAMES = (
 )
 
 
+class _Engine(Protocol):
+    """The extension module as seen from here; what functions that write their result return is not used."""
+
+    def __getattr__(self, name: str) -> Callable[..., Tensor]: ...
+
+
 @functools.cache
-def _engine() -> Any:
+def _engine() -> _Engine:
     """The extension module, or an ImportError that says what is missing."""
     try:
         engine = importlib.import_module("awq_inference_engine")
@@ -117,9 +124,7 @@ def layernorm_forward_cuda(input: Tensor, gamma: Tensor, out: Tensor, eps: float
 
 
 @custom_op("awq::rotary_embedding_neox", mutates_args=("query", "key"))
-def rotary_embedding_neox(
-    positions: Tensor, query: Tensor, key: Tensor, head_size: int, cos_sin_cache: Tensor
-) -> None:
+def rotary_embedding_neox(positions: Tensor, query: Tensor, key: Tensor, head_size: int, cos_sin_cache: Tensor) -> None:
     _engine().rotary_embedding_neox(positions, query, key, head_size, cos_sin_cache)
 
 

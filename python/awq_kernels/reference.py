@@ -77,9 +77,7 @@ def layernorm_forward_cuda(input: Tensor, gamma: Tensor, out: Tensor, eps: float
     out.copy_(result)
 
 
-def rotary_embedding_neox(
-    positions: Tensor, query: Tensor, key: Tensor, head_size: int, cos_sin_cache: Tensor
-) -> None:
+def rotary_embedding_neox(positions: Tensor, query: Tensor, key: Tensor, head_size: int, cos_sin_cache: Tensor) -> None:
     """Turns the first `rot_dim` values of each head of `query` and `key` in place, half against half."""
     half = cos_sin_cache.shape[1] // 2
     # positions [B, S] -> [B, S, 1, 1, half], which broadcasts over the heads of [B, S, 1, H, head_size]

@@ -289,9 +289,7 @@ def make_arguments(
     if "positions" in made:
         made["positions"] = torch.randint(0, known["T"], made["positions"].shape, device=device)
     if "length_per_sample_" in made:
-        made["length_per_sample_"] = torch.randint(
-            0, known["L"] + 5, (known["B"],), dtype=torch.int32, device=device
-        )
+        made["length_per_sample_"] = torch.randint(0, known["L"] + 5, (known["B"],), dtype=torch.int32, device=device)
     return made
 
 

@@ -46,11 +46,11 @@ def assert_close(
         for size in reversed(a.shape):
             coordinate.append(rest % size)
             rest //= size
-        count = int(bad.sum())
+        got, expected, limit = (float(tensor.flatten()[first]) for tensor in (a, r, allowed))
+        largest = float(torch.where(finite, error, zero).max())
         raise AssertionError(
-            f"{count} of {a.numel()} elements differ; first at {coordinate[::-1]}: got {float(a.flatten()[first]):.9g}, "
-            f"expected {float(r.flatten()[first]):.9g} +- {float(allowed.flatten()[first]):.3g}; "
-            f"largest finite error {float(torch.where(finite, error, zero).max()):.3g}, relative norm error {ratio:.3g}"
+            f"{int(bad.sum())} of {a.numel()} elements differ; first at {coordinate[::-1]}: got {got:.9g}, expected "
+            f"{expected:.9g} +- {limit:.3g}; largest finite error {largest:.3g}, relative norm error {ratio:.3g}"
         )
     assert norm is None or ratio <= norm, f"relative norm error {ratio:.3g}, allowed {norm:.3g}"
 
@@ -85,7 +85,7 @@ def assert_quantized(
 def assert_same_bits(first: Tensor, second: Tensor) -> None:
     """Fails unless both hold the same bits: NaN equals NaN here, and -0 differs from 0."""
     assert first.dtype == second.dtype and first.shape == second.shape
-    bits = [tensor.clone(memory_format=torch.contiguous_format).flatten().view(torch.uint8) for tensor in (first, second)]
-    assert torch.equal(*bits), (
-        f"{int((first != second).sum())} of {first.numel()} elements differ in their bits"
-    )
+    bits = [
+        tensor.clone(memory_format=torch.contiguous_format).flatten().view(torch.uint8) for tensor in (first, second)
+    ]
+    assert torch.equal(*bits), f"{int((first != second).sum())} of {first.numel()} elements differ in their bits"
