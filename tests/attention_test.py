@@ -1,4 +1,4 @@
-"""Decode attention of both modules against the reference: results, written slots, and all slots that must not change."""
+"""Decode attention of both modules against the reference: results, written slots, and slots that must not change."""
 
 from __future__ import annotations
 
