@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import importlib
 import pathlib
 import re
@@ -30,17 +31,17 @@ def test_ft_attention_exports_the_contract_and_nothing_else(ft: ModuleType) -> N
 
 
 @pytest.mark.parametrize(("module", "name"), EXPORTS)
-def test_docstrings_name_every_argument_in_order(module: str, name: str, engine: ModuleType, ft: ModuleType) -> None:
+def test_signatures_and_docstrings_state_the_contract(
+    module: str, name: str, engine: ModuleType, ft: ModuleType
+) -> None:
     function = getattr({"awq_inference_engine": engine, "ft_attention": ft}[module], name)
-    documentation = function.__doc__ or ""
-    signature = documentation[documentation.find(name) :]
-    # The first line is the signature; every argument follows its predecessor there.
-    position = 0
+    parameters = inspect.signature(function).parameters
+    assert list(parameters) == [argument.name for argument in FUNCTIONS[name].arguments]
     for argument in FUNCTIONS[name].arguments:
-        found = re.compile(rf"\b{argument.name}\b").search(signature, position)
-        assert found, f"{argument.name} is missing from, or out of order in, the docstring of {name}:\n{documentation}"
-        position = found.end()
-    assert len(documentation.strip().splitlines()) > 1, f"{name} has no text beside its signature"
+        default = parameters[argument.name].default
+        assert default == (inspect.Parameter.empty if argument.default is REQUIRED else argument.default), argument.name
+        described = re.search(rf"^\s+{argument.name}: \S", function.__doc__, re.MULTILINE)
+        assert described, f"{argument.name} is not described in the docstring of {name}"
 
 
 def stub(module: str) -> dict[str, ast.FunctionDef]:

@@ -3,12 +3,14 @@
 Every one is fetched only when a target that needs it is built.
 """
 
+load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "cuda_toolkit_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
 load("//third_party/torch:torch.bzl", "torch_repo")
 load("//third_party/wheels:wheels.bzl", "wheels_repo")
 load(
     ":versions.bzl",
+    "BUILDIFIER",
     "CUDA",
     "CUDA_BINARY_TOOLS",
     "LINT_PACKAGES",
@@ -55,4 +57,9 @@ def awq_dependencies():
         name = "awq_cuda_binary_tools",
         lock = python_lock("3.11"),
         packages = CUDA_BINARY_TOOLS,
+    )
+    buildifier_repo(
+        name = "awq_buildifier",
+        version = BUILDIFIER.version,
+        sha256 = BUILDIFIER.sha256,
     )

@@ -103,6 +103,12 @@ LINT_PACKAGES = [
     "typing-extensions",
 ]
 
+# From npm.
+BUILDIFIER = struct(
+    version = "8.2.1",
+    sha256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee",
+)
+
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
 
 def python_lock(version):

@@ -1,0 +1,41 @@
+"""buildifier, the formatter of BUILD and .bzl files, from its npm package.
+
+It is a tool for developing this workspace alone. Where npm or its registry cannot be reached, the repository holds the
+reason instead, and the test that wants buildifier reports itself as skipped with it.
+"""
+
+def _buildifier_repo_impl(rctx):
+    reason = None
+    npm = rctx.which("npm")
+    if not npm:
+        reason = "npm is not installed"
+    else:
+        package = "@bazel/buildifier@" + rctx.attr.version
+        result = rctx.execute([npm, "pack", package, "--silent", "--pack-destination", "."], timeout = 120)
+        archives = [f for f in rctx.path(".").readdir() if f.basename.endswith(".tgz")]
+        if result.return_code != 0 or len(archives) != 1:
+            reason = "npm could not fetch {}: {}".format(package, result.stderr.strip().replace("\n", " ")[-300:])
+        else:
+            sums = rctx.execute(["sha256sum", archives[0]])
+            if sums.stdout.split(" ")[0] != rctx.attr.sha256:
+                fail("{} has sha256 {}, expected {}".format(package, sums.stdout.split(" ")[0], rctx.attr.sha256))
+            rctx.extract(archives[0], stripPrefix = "package")
+            rctx.delete(archives[0])
+    rctx.file("unavailable.txt", reason or "", executable = False)
+    rctx.file("BUILD.bazel", """\
+filegroup(
+    name = "buildifier",
+    srcs = glob(["buildifier-linux_amd64", "unavailable.txt"]),
+    visibility = ["//visibility:public"],
+)
+""", executable = False)
+
+buildifier_repo = repository_rule(
+    implementation = _buildifier_repo_impl,
+    doc = "The files `buildifier-linux_amd64`, or the reason of its absence in `unavailable.txt`.",
+    attrs = {
+        "version": attr.string(mandatory = True, doc = "Version of the npm package."),
+        "sha256": attr.string(mandatory = True, doc = "Checksum of the package's archive."),
+    },
+    environ = ["PATH"],
+)
