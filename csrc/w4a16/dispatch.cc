@@ -19,8 +19,9 @@ using Launch = cudaError_t (*)(const Args&, cudaStream_t);
 enum Variant { kV2Fp16, kV2Bf16, kV1Fp16, kVariants };
 
 struct Row {
-  int64_t max_m;          // the row serves up to this many activation rows,
-  int min_blocks_per_sm;  // if its grid fills the GPU so far,
+  int64_t max_m;          // the row serves up to this many activation rows
+  int64_t min_n;          // and from this many channels on,
+  int min_blocks_per_sm;  // if its grid fills the GPU so far
   int smem_bytes;         // and the GPU has as much shared memory for a block
   int channels, tokens;   // tile of a block
   int blocks_per_sm;      // that run at a time
@@ -40,13 +41,13 @@ constexpr int64_t kAnyM = std::numeric_limits<int64_t>::max();
 
 template <class Config>
 constexpr Row gemv_row(int64_t max_m, int min_blocks_per_sm) {
-  return {max_m, min_blocks_per_sm, 0, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, false,
+  return {max_m, Config::kChannels, min_blocks_per_sm, 0, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, false,
           AWQ_VARIANTS(launch_gemv, Config)};
 }
 
 template <class Config>
 constexpr Row gemm_row(int64_t max_m) {
-  return {max_m, 0, Config::kSmemBytes, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, true,
+  return {max_m, 1, 0, Config::kSmemBytes, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, true,
           AWQ_VARIANTS(launch_gemm, Config)};
 }
 
@@ -73,7 +74,7 @@ int64_t tiles(const Row& row, const Args& args) {
 
 const Row* find_row(const Args& args, const DeviceInfo& device) {
   for (const Row& row : kTable) {
-    if (args.m <= row.max_m && row.smem_bytes <= device.max_smem_bytes_per_block &&
+    if (args.m <= row.max_m && args.n >= row.min_n && row.smem_bytes <= device.max_smem_bytes_per_block &&
         tiles(row, args) >= int64_t{row.min_blocks_per_sm} * device.sm_count) {
       return &row;
     }

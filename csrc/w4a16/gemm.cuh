@@ -158,23 +158,20 @@ __device__ __forceinline__ void multiply_stage(float (&sum)[Config::kRowTiles][C
       for (int row = 0; row < 2; ++row) {
         const uint32_t scale = broadcast_half(scales[t], row), zero = broadcast_half(zeros[t], row);
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          uint32_t w[2];
-          Layout::template dequantize<T>(words[t][2 * run + row], half, scale, zero, w);
-          a[t][half][row] = w[0];
-          a[t][half][2 + row] = w[1];
+        for (int i = 0; i < 4; ++i) {
+          a[t][i / 2][i % 2 * 2 + row] = Layout::template dequantize<T>(words[t][2 * run + row], i, scale, zero);
         }
       }
     }
 #pragma unroll
     for (int column = 0; column < Config::kColumnTiles; ++column) {
       uint32_t b[4];
-      Layout::load_x(b, &stage.activations[warp_token + 8 * column][0], run);
+      Layout::load_x_fragments(b, &stage.activations[warp_token + 8 * column][0], run);
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
+      for (int step = 0; step < 2; ++step) {
 #pragma unroll
         for (int t = 0; t < Config::kRowTiles; ++t) {
-          mma_m16n8k16<T>(sum[t][column], a[t][half], b[2 * half], b[2 * half + 1]);
+          mma_m16n8k16<T>(sum[t][column], a[t][step], b[2 * step], b[2 * step + 1]);
         }
       }
     }

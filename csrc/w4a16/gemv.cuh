@@ -1,12 +1,13 @@
 // Few rows (up to 8 per token tile): bound by reading the weights once.
 //
-// A block computes 32 channels; its warps share out K in steps of 128 and add up at the end. Weights go from global
-// memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor cores pad
-// the rows to 8, which costs nothing here: CUDA-core multiply-adds would bound the time from 3 rows on.
+// A block computes 32 channels; its warps share out K in steps of 128 columns and add up at the end. Weights go from
+// global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor cores
+// pad the rows to 8, which costs nothing here: on the CUDA cores the multiply-adds would bound the time from 3 rows on.
 //
-//   lane 4g + c of a warp, per step:   channels 4g .. 4g+3 (one line of layout v2), columns 32c .. 32c+31 (one run)
-//   mma tile t (0 or 1):               row g is channel 4g + 2t, row g + 8 is channel 4g + 2t + 1
-//   token tile:                        column g of B is token g
+//   lane 4g + c of a warp, per step:  channels g, 8 + g, 16 + g, 24 + g; of each the run c, columns 32c .. 32c + 31.
+//                                     One load of a warp takes a run per lane: whole 128-byte lines of layout v2
+//   mma row tile t:                   channels 16t .. 16t + 15 in their order
+//   mma token tile t:                 column g of B is token 8t + g
 #pragma once
 
 #include "csrc/common/mma.cuh"
@@ -15,71 +16,160 @@
 
 namespace awq::w4a16 {
 
+constexpr int kStepRuns = 4;
+constexpr int kStepElems = kStepRuns * kRunElems;
+constexpr int kLaneChannels = 4;
+
 template <class Config>
 struct GemvStorage {
-  // One column of padding keeps the lanes that sum a channel group out of one another's banks.
+  // One column of padding, for the threads that sum neighbouring channels' partial sums.
   float partial[Config::kWarps][Config::kAccumulators][33];
 };
 
-// Everything a lane needs of the weights for one step of 128 columns.
+// What a lane needs of the weights for one step.
 struct WeightStep {
-  uint32_t q[4][4];  // one run of each channel
-  FourScales scales;
+  uint32_t words[kLaneChannels][4];
+  ChannelScale scales[kLaneChannels];
 };
 
-template <class Layout>
-__device__ __forceinline__ void load_step(WeightStep& step, const Args& args, int64_t channel, int64_t run,
-                                          bool valid) {
-  if (!valid) {
-    // Zero weights, scales and zeros: what lies past N or K adds nothing.
-    step = {};
-    return;
+// The activations of runs past K.
+__device__ const uint4 kZeroRun[4] = {};
+
+// Walks a lane through the weights and activations of its warp's steps. In the last step, runs past K read the row's last
+// run again, against zero activations; tokens past M read the last token, and their sums are not stored.
+template <class Config, class T, class Layout>
+struct GemvReader {
+  static constexpr int kStrideRuns = Config::kWarps * kStepRuns;
+
+  const uint8_t* weights;  // the lane's first channel, at the run to load next
+  int run;    // the run to load next
+  int group;  // its group,
+  int run_in_group;
+  int last_group;
+  int stride_groups, stride_rest_runs;  // kStrideRuns as whole groups and the rest
+  int64_t channel;
+
+  __device__ __forceinline__ GemvReader(const Args& args, int64_t first_channel)
+      : run(threadIdx.x / 32 * kStepRuns + threadIdx.x % 4),
+        group(run / args.runs_per_group),
+        run_in_group(run % args.runs_per_group),
+        last_group(static_cast<int>(args.k / kRunElems - 1) / args.runs_per_group),
+        stride_groups(kStrideRuns / args.runs_per_group),
+        stride_rest_runs(kStrideRuns % args.runs_per_group),
+        channel(first_channel + threadIdx.x % 32 / 4) {
+    weights = Layout::run_pointer(args, channel, run);
   }
+
+  __device__ __forceinline__ void load_weights(WeightStep& step, const Args& args, int runs) {
+    const bool exists = run < runs;
+    const uint8_t* source = exists ? weights : Layout::run_pointer(args, channel, runs - 1);
+    const int scale_group = exists ? group : last_group;
+#pragma unroll
+    for (int i = 0; i < kLaneChannels; ++i) {
+      // Eight channels of k 4-bit weights, in either layout.
+      const uint4 q = ptx::load_streaming_16(source + i * (4 * args.k));
+      step.words[i][0] = q.x, step.words[i][1] = q.y, step.words[i][2] = q.z, step.words[i][3] = q.w;
+    }
+#pragma unroll
+    for (int i = 0; i < kLaneChannels; ++i) step.scales[i] = Layout::load_scale(args, channel + 8 * i, scale_group);
+    weights += Layout::run_distance_bytes(kStrideRuns);
+    run += kStrideRuns;
+    // The group of the next run, without a division.
+    group += stride_groups;
+    run_in_group += stride_rest_runs;
+    if (run_in_group >= args.runs_per_group) {
+      run_in_group -= args.runs_per_group;
+      ++group;
+    }
+  }
+};
+
+__device__ __forceinline__ void load_activations(uint32_t (&chunks)[4][4], const void* source) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const uint4 words = ptx::load_streaming_16(Layout::run_pointer(args, channel + i, run));
-    step.q[i][0] = words.x, step.q[i][1] = words.y, step.q[i][2] = words.z, step.q[i][3] = words.w;
-  }
-  step.scales = Layout::load_scales(args, channel, static_cast<uint32_t>(run) / args.runs_per_group);
-}
-
-template <class T>
-__device__ __forceinline__ void load_activations(uint32_t (&x)[4][4], const Args& args, int64_t token, int64_t run) {
-  const bool valid = token < args.m && run * kRunElems < args.k;
-  const uint4* source = reinterpret_cast<const uint4*>(static_cast<const T*>(args.in) + token * args.k) + run * 4;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint4 chunk = valid ? __ldg(source + i) : uint4{};
-    x[i][0] = chunk.x, x[i][1] = chunk.y, x[i][2] = chunk.z, x[i][3] = chunk.w;
+    const uint4 chunk = __ldg(static_cast<const uint4*>(source) + i);
+    chunks[i][0] = chunk.x, chunks[i][1] = chunk.y, chunks[i][2] = chunk.z, chunks[i][3] = chunk.w;
   }
 }
 
+// Any group size: weights are scaled one by one, as each lane's run has a scale of its own.
 template <class T, class Layout, int kTokenTiles>
-__device__ __forceinline__ void multiply_step(float (&sum)[2][kTokenTiles][4], const WeightStep& step,
+__device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], const WeightStep& weights,
                                               const uint32_t (&x)[kTokenTiles][4][4]) {
 #pragma unroll
   for (int tile = 0; tile < 2; ++tile) {
-    const uint32_t scale_pair = tile == 0 ? step.scales.scale.x : step.scales.scale.y;
-    const uint32_t zero_pair = tile == 0 ? step.scales.zero.x : step.scales.zero.y;
     uint32_t scale[2], zero[2];
 #pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      scale[row] = broadcast_half(scale_pair, row);
-      zero[row] = broadcast_half(zero_pair, row);
+    for (int i = 0; i < 2; ++i) {
+      scale[i] = broadcast_half(weights.scales[2 * tile + i].scale, 0);
+      zero[i] = broadcast_half(weights.scales[2 * tile + i].zero, 0);
     }
 #pragma unroll
-    for (int word = 0; word < 4; ++word) {
+    for (int word = 0; word < 4; word += 2) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        uint32_t upper[2], lower[2];
-        Layout::template dequantize<T>(step.q[2 * tile][word], half, scale[0], zero[0], upper);
-        Layout::template dequantize<T>(step.q[2 * tile + 1][word], half, scale[1], zero[1], lower);
-        const uint32_t a[4] = {upper[0], lower[0], upper[1], lower[1]};
+      for (int i = 0; i < 4; ++i) {
+        uint32_t a[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+          a[r] = Layout::template dequantize<T>(weights.words[2 * tile + r % 2][word + r / 2], i, scale[r % 2], zero[r % 2]);
+        }
 #pragma unroll
         for (int t = 0; t < kTokenTiles; ++t) {
-          const uint2 b = Layout::x_fragment(x[t], word, half);
+          const uint2 b = Layout::x_fragment(x[t], i, word);
           mma_m16n8k16<T>(sum[tile][t], a, b.x, b.y);
         }
+      }
+    }
+  }
+}
+
+// Groups that are multiples of a step share one scale in it, so that the products can be scaled instead of the weights:
+//   sum over k of (s * q + z) * x  =  s * sum of q * x  +  z * sum of x
+// The integers cost the fewest instructions to make (13 per word above, 5 here for fp16) and nothing is rounded before
+// the fp32 sums. The sums of x come from a product with ones.
+template <class T, class Layout, int kTokenTiles>
+__device__ __forceinline__ void multiply_group(float (&sum)[2][kTokenTiles][4], const WeightStep& weights,
+                                               const uint32_t (&x)[kTokenTiles][4][4]) {
+  float x_sum[kTokenTiles][4] = {};
+#pragma unroll
+  for (int word = 0; word < 4; word += 2) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t ones[4] = {Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes};
+#pragma unroll
+      for (int t = 0; t < kTokenTiles; ++t) {
+        const uint2 b = Layout::x_fragment(x[t], i, word);
+        mma_m16n8k16<T>(x_sum[t], ones, b.x, b.y);
+      }
+    }
+  }
+#pragma unroll
+  for (int tile = 0; tile < 2; ++tile) {
+    float products[2][kTokenTiles][4] = {};  // of even and odd pairs, which are scaled differently
+#pragma unroll
+    for (int word = 0; word < 4; word += 2) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        uint32_t a[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+          a[r] = Pair<T>::unpack_scaled(weights.words[2 * tile + r % 2][word + r / 2], i);
+        }
+#pragma unroll
+        for (int t = 0; t < kTokenTiles; ++t) {
+          const uint2 b = Layout::x_fragment(x[t], i, word);
+          mma_m16n8k16<T>(products[i % 2][t], a, b.x, b.y);
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const Affine w = Layout::template affine<T>(weights.scales[2 * tile + i / 2]);
+      const float scale = w.scale * Pair<T>::kIntegerScale;
+#pragma unroll
+      for (int t = 0; t < kTokenTiles; ++t) {
+        const float product = fmaf(products[1][t][i], Pair<T>::kOddPairScale, products[0][t][i]);
+        sum[tile][t][i] = fmaf(w.offset, x_sum[t][i % 2], fmaf(scale, product, sum[tile][t][i]));
       }
     }
   }
@@ -93,9 +183,9 @@ __device__ __forceinline__ void reduce_and_store(const GemvStorage<Config>& stor
 #pragma unroll
   for (int i = threadIdx.x; i < kOutputs; i += Config::kThreads) {
     const int channel = i % Config::kChannels, token = i / Config::kChannels;
-    if (first_channel + channel >= args.n || first_token + token >= args.m) continue;
-    const int lane = channel / 4 * 4 + token % 8 / 2;
-    const int accumulator = (channel % 4 / 2 * Config::kTokenTiles + token / 8) * 4 + channel % 2 * 2 + token % 2;
+    if (first_token + token >= args.m) return;
+    const int lane = channel % 8 * 4 + token % 8 / 2;
+    const int accumulator = (channel / 16 * Config::kTokenTiles + token / 8) * 4 + channel / 8 % 2 * 2 + token % 2;
     float sum = 0;
 #pragma unroll
     for (int warp = 0; warp < Config::kWarps; ++warp) sum += storage.partial[warp][accumulator][lane];
@@ -103,31 +193,50 @@ __device__ __forceinline__ void reduce_and_store(const GemvStorage<Config>& stor
   }
 }
 
-template <class Config, class T, class Layout>
+template <class Config, class T, class Layout, bool kGroupPerStep>
 __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm) gemv_kernel(const __grid_constant__ Args args) {
   __shared__ GemvStorage<Config> storage;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int64_t first_channel = static_cast<int64_t>(blockIdx.x) * Config::kChannels;
+  // Where N is not a multiple of 32 the last block is moved back instead of cut: it computes some channels of the one
+  // before again, bit for bit.
+  const int64_t first_channel = min(static_cast<int64_t>(blockIdx.x) * Config::kChannels, args.n - Config::kChannels);
   const int64_t first_token = static_cast<int64_t>(blockIdx.y) * Config::kTokens;
-  const int64_t channel = first_channel + lane / 4 * 4;
   const int runs = static_cast<int>(args.k / kRunElems);
-  constexpr int kStepRuns = 4;
+  const int all_steps = (runs + kStepRuns - 1) / kStepRuns;
+  const int steps = (all_steps - warp + Config::kWarps - 1) / Config::kWarps;  // of this warp
 
-  float sum[2][Config::kTokenTiles][4] = {};
-  WeightStep current, next;
-  int run = warp * kStepRuns + lane % 4;
-  load_step<Layout>(current, args, channel, run, channel < args.n && run < runs);
-  // Whole warps enter and leave the loop together: the condition is the first lane's run.
-  for (; run - lane % 4 < runs; run += Config::kWarps * kStepRuns) {
-    const int next_run = run + Config::kWarps * kStepRuns;
-    load_step<Layout>(next, args, channel, next_run, channel < args.n && next_run < runs);
-    uint32_t x[Config::kTokenTiles][4][4];
+  GemvReader<Config, T, Layout> reader(args, first_channel);
+  WeightStep ring[Config::kStepsAhead];
 #pragma unroll
-    for (int t = 0; t < Config::kTokenTiles; ++t) {
-      load_activations<T>(x[t], args, first_token + 8 * t + lane / 4, run);
+  for (int i = 0; i < Config::kStepsAhead; ++i) {
+    if (i < steps) reader.load_weights(ring[i], args, runs);
+  }
+  int run = warp * kStepRuns + lane % 4;  // of the step to multiply
+  const T* x_run[Config::kTokenTiles];    // its activations
+#pragma unroll
+  for (int t = 0; t < Config::kTokenTiles; ++t) {
+    const int64_t token = min(first_token + 8 * t + lane / 4, args.m - 1);
+    x_run[t] = static_cast<const T*>(args.in) + token * args.k + run * kRunElems;
+  }
+  float sum[2][Config::kTokenTiles][4] = {};
+  for (int first = 0; first < steps; first += Config::kStepsAhead) {
+#pragma unroll
+    for (int i = 0; i < Config::kStepsAhead; ++i) {
+      if (first + i >= steps) break;
+      uint32_t x[Config::kTokenTiles][4][4];
+#pragma unroll
+      for (int t = 0; t < Config::kTokenTiles; ++t) {
+        load_activations(x[t], run < runs ? static_cast<const void*>(x_run[t]) : kZeroRun);
+        x_run[t] += Config::kWarps * kStepElems;
+      }
+      if constexpr (kGroupPerStep) {
+        multiply_group<T, Layout>(sum, ring[i], x);
+      } else {
+        multiply_runs<T, Layout>(sum, ring[i], x);
+      }
+      if (first + i + Config::kStepsAhead < steps) reader.load_weights(ring[i], args, runs);
+      run += Config::kWarps * kStepRuns;
     }
-    multiply_step<T, Layout>(sum, current, x);
-    current = next;
   }
 
 #pragma unroll
@@ -142,7 +251,11 @@ template <class Config, class T, class Layout>
 cudaError_t launch_gemv(const Args& args, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels),
                   static_cast<unsigned>((args.m + Config::kTokens - 1) / Config::kTokens));
-  gemv_kernel<Config, T, Layout><<<grid, Config::kThreads, 0, stream>>>(args);
+  if (args.runs_per_group % kStepRuns == 0) {
+    gemv_kernel<Config, T, Layout, true><<<grid, Config::kThreads, 0, stream>>>(args);
+  } else {
+    gemv_kernel<Config, T, Layout, false><<<grid, Config::kThreads, 0, stream>>>(args);
+  }
   return checked_launch();
 }
 

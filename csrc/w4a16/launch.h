@@ -8,11 +8,12 @@
 
 namespace awq::w4a16 {
 
-template <int kWarps_, int kTokenTiles_, int kBlocksPerSm_>
+template <int kWarps_, int kTokenTiles_, int kBlocksPerSm_, int kStepsAhead_>
 struct GemvConfig {
   static constexpr int kWarps = kWarps_;            // share out K
   static constexpr int kTokenTiles = kTokenTiles_;  // of 8 tokens
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kStepsAhead = kStepsAhead_;  // weights in flight per warp, 2 KB each
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokens = 8 * kTokenTiles;
@@ -40,14 +41,14 @@ struct GemmConfig {
 };
 
 // One row, or few: 8 warps keep enough loads in flight; with 16 a block alone does when there are few blocks.
-using GemvWide = GemvConfig<8, 1, 3>;
-using GemvNarrow = GemvConfig<16, 1, 1>;
-using GemvWide16 = GemvConfig<8, 2, 2>;
-using GemvNarrow16 = GemvConfig<16, 2, 1>;
+using GemvWide = GemvConfig<8, 1, 2, 2>;
+using GemvNarrow = GemvConfig<16, 1, 1, 2>;
+using GemvWide16 = GemvConfig<4, 2, 3, 2>;
+using GemvNarrow16 = GemvConfig<16, 2, 1, 1>;
 
 using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
 using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens
-using Gemm128 = GemmConfig<4, 2, 4, 8, 4, 1>;  // 256 channels x 128 tokens
+using Gemm128 = GemmConfig<2, 2, 4, 8, 3, 2>;  // 128 channels x 128 tokens
 static_assert(Gemm64::kSmemBytes <= 64 * 1024, "the tile that every supported GPU can hold");
 
 // Each is instantiated for T = half with both layouts and, where compiled in, bfloat16 with layout v2.

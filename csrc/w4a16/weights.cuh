@@ -19,6 +19,11 @@
 namespace awq::w4a16 {
 
 // Registers of a warp's operands hold two elements; the arithmetic on them, by type.
+//
+// A word holds four pairs of weights: pair i in the nibbles i of its upper and lower half.
+//   unpack(word, i)         the two integers, exactly
+//   unpack_scaled(word, i)  the integers divided by kIntegerScale, and multiplied by 1 / kOddPairScale if i is odd:
+//                           cheaper, for users who scale the products
 template <class T>
 struct Pair;
 
@@ -35,6 +40,8 @@ struct Pair<__half> {
   static __device__ __forceinline__ uint32_t narrow(float low, float high) {
     return bits(__floats2half2_rn(low, high));
   }
+  static __device__ __forceinline__ float widen(uint16_t value) { return __half2float(__ushort_as_half(value)); }
+  static constexpr uint32_t kOnes = 0x3c00'3c00;  // 1, twice
 
   // fp16 with exponent field e and mantissa field f is 2^(e - 15) * (1 + f / 1024). With e = 25 that is 1024 + f: an
   // integer below 1024 put into the low bits of 1024 is read as 1024 plus itself, so that a subtraction leaves it.
@@ -45,21 +52,28 @@ struct Pair<__half> {
   static_assert((kSixteenth & 0xffff) == (15 - 4) << 10, "2^-4");
   static_assert((kMagicSixteenth & 0xffff) == (1 << 15 | (15 + 6) << 10), "-2^6");
 
-  // The nibbles 2 * half and 2 * half + 1 of both 16-bit halves of `word`, exactly.
-  static __device__ __forceinline__ void unpack(uint32_t word, int half, uint32_t (&q)[2]) {
-    const uint32_t shifted = half == 0 ? word : word >> 8;
-    q[0] = sub(ptx::and_or(shifted, 0x000f'000f, kMagic), kMagic);
-    // The second nibble stays in place and reads as 1024 + 16 q, which saves its shift.
-    q[1] = fma(ptx::and_or(shifted, 0x00f0'00f0, kMagic), kSixteenth, kMagicSixteenth);
+  // Odd pairs stay in place and read as 1024 + 16 q, which saves their shifts.
+  static __device__ __forceinline__ uint32_t unpack(uint32_t word, int i) {
+    const uint32_t shifted = word >> (i / 2 * 8);
+    return i % 2 == 0 ? sub(ptx::and_or(shifted, 0x000f'000f, kMagic), kMagic)
+                      : fma(ptx::and_or(shifted, 0x00f0'00f0, kMagic), kSixteenth, kMagicSixteenth);
   }
 
   // The same minus a zero point given as 1024 + zero point; all values are integers up to 1039, so nothing is rounded.
-  static __device__ __forceinline__ void unpack_minus(uint32_t word, int half, uint32_t zero, uint32_t (&q)[2]) {
+  static __device__ __forceinline__ uint32_t unpack_minus(uint32_t word, int i, uint32_t zero) {
     constexpr uint32_t kMagicMinusSixteenth = 0x6380'6380;  // 1024 - 64 = 960 = 1.875 * 2^9, twice
     static_assert((kMagicMinusSixteenth & 0xffff) == ((15 + 9) << 10 | 0x380), "960: 0.875 * 1024 = 0x380");
-    const uint32_t shifted = half == 0 ? word : word >> 8;
-    q[0] = sub(ptx::and_or(shifted, 0x000f'000f, kMagic), zero);
-    q[1] = fma(ptx::and_or(shifted, 0x00f0'00f0, kMagic), kSixteenth, sub(kMagicMinusSixteenth, zero));
+    const uint32_t shifted = word >> (i / 2 * 8);
+    return i % 2 == 0 ? sub(ptx::and_or(shifted, 0x000f'000f, kMagic), zero)
+                      : fma(ptx::and_or(shifted, 0x00f0'00f0, kMagic), kSixteenth, sub(kMagicMinusSixteenth, zero));
+  }
+
+  // With e = 0 the value is f * 2^-24, which the tensor cores multiply like any other: a nibble needs only to be cut
+  // out. An odd pair's come out sixteen times as large.
+  static constexpr float kIntegerScale = 1 << 24;
+  static constexpr float kOddPairScale = 1.f / 16;
+  static __device__ __forceinline__ uint32_t unpack_scaled(uint32_t word, int i) {
+    return word >> (i / 2 * 8) & (i % 2 == 0 ? 0x000f'000f : 0x00f0'00f0);
   }
 };
 
@@ -80,19 +94,24 @@ struct Pair<__nv_bfloat16> {
     const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
     return *reinterpret_cast<const uint32_t*>(&pair);
   }
+  static __device__ __forceinline__ float widen(uint16_t value) { return __uint_as_float(value << 16); }
+  static constexpr uint32_t kOnes = 0x3f80'3f80;  // 1, twice
 
   // As for fp16, with 7 mantissa bits: 128 + f. 16 q would reach into the exponent, so each nibble is shifted.
   static constexpr uint32_t kMagic = 0x4300'4300;     // 128, twice
   static constexpr uint32_t kMinusMagic = 0xc300'c300;
-  static constexpr uint32_t kOne = 0x3f80'3f80;
   static_assert((kMagic & 0xffff) == (127 + 7) << 7, "2^7, so that the last mantissa bit counts 1");
   static_assert(kMinusMagic == (kMagic | 0x8000'8000), "the same, negative");
-  static_assert((kOne & 0xffff) == 127 << 7, "2^0");
+  static_assert((kOnes & 0xffff) == 127 << 7, "2^0");
 
-  static __device__ __forceinline__ void unpack(uint32_t word, int half, uint32_t (&q)[2]) {
-    q[0] = fma(ptx::and_or(word >> (8 * half), 0x000f'000f, kMagic), kOne, kMinusMagic);
-    q[1] = fma(ptx::and_or(word >> (8 * half + 4), 0x000f'000f, kMagic), kOne, kMinusMagic);
+  static __device__ __forceinline__ uint32_t unpack(uint32_t word, int i) {
+    return fma(ptx::and_or(word >> (4 * i), 0x000f'000f, kMagic), kOnes, kMinusMagic);
   }
+
+  // No shortcut here: the products of subnormal bfloat16 would be subnormal in fp32, too, and lose digits.
+  static constexpr float kIntegerScale = 1;
+  static constexpr float kOddPairScale = 1;
+  static __device__ __forceinline__ uint32_t unpack_scaled(uint32_t word, int i) { return unpack(word, i); }
 };
 #endif
 
@@ -101,15 +120,31 @@ __device__ __forceinline__ uint32_t broadcast_half(uint32_t pair, int half) {
   return __byte_perm(pair, 0, half == 0 ? 0x1010 : 0x3232);
 }
 
-// Scale and zero of four neighbouring channels in one group, 16 bits each, lowest channel first.
+// Scale and zero of a channel in one group, as the layout encodes them; and of four neighbouring channels, lowest first.
+struct ChannelScale {
+  uint16_t scale, zero;
+};
 struct FourScales {
   uint2 scale, zero;
+};
+
+// w = scale * q + offset in fp32.
+struct Affine {
+  float scale, offset;
 };
 
 struct LayoutV2 {
   static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, int64_t channel, int64_t run) {
     const int64_t line = channel / 4 * (args.k / 64) + run / 2;
     return static_cast<const uint8_t*>(args.weights) + line * 128 + channel % 4 * 32 + run % 2 * 16;
+  }
+  // From one run to the run `runs`, an even number, further on.
+  static __device__ __forceinline__ int64_t run_distance_bytes(int runs) { return runs / 2 * 128; }
+
+  static __device__ __forceinline__ ChannelScale load_scale(const Args& args, int64_t channel, int64_t group) {
+    const int64_t offset = group * args.scales_row_stride_elems + channel;
+    return {__ldg(static_cast<const uint16_t*>(args.scales) + offset),
+            __ldg(static_cast<const uint16_t*>(args.zeros) + offset)};
   }
 
   // `channel` is a multiple of 4, as is n: the four channels exist together and their scales are 8-byte aligned.
@@ -119,72 +154,86 @@ struct LayoutV2 {
             __ldg(reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(args.zeros) + offset))};
   }
 
-  // Pairs of one word that a lane of mma step `half` takes for a row: q * scale + zero, rounded once.
   template <class T>
-  static __device__ __forceinline__ void dequantize(uint32_t word, int half, uint32_t scale, uint32_t zero,
-                                                    uint32_t (&w)[2]) {
-    Pair<T>::unpack(word, half, w);
-    w[0] = Pair<T>::fma(w[0], scale, zero);
-    w[1] = Pair<T>::fma(w[1], scale, zero);
+  static __device__ __forceinline__ Affine affine(ChannelScale s) {
+    return {Pair<T>::widen(s.scale), Pair<T>::widen(s.zero)};
   }
 
-  // What faces word `word`, mma step `half`, of a run whose 32 activations are in `x` (8 to a chunk): the nibble pair i
-  // of word j stands for columns 8i + 2j and 8i + 2j + 1, register j of chunk i.
-  static __device__ __forceinline__ uint2 x_fragment(const uint32_t (&x)[4][4], int word, int half) {
-    return {x[2 * half][word], x[2 * half + 1][word]};
+  // The weights of pair i: q * scale + zero, rounded once. `scale` and `zero` are broadcast.
+  template <class T>
+  static __device__ __forceinline__ uint32_t dequantize(uint32_t word, int i, uint32_t scale, uint32_t zero) {
+    return Pair<T>::fma(Pair<T>::unpack(word, i), scale, zero);
   }
 
-  // The same from shared memory for the lane's own word: b[2 * half], b[2 * half + 1] face mma step `half` of run `run`.
-  // `rows` are eight 128-byte rows of activations whose 16-byte chunks are permuted by exclusive or with the row.
-  static __device__ __forceinline__ void load_x(uint32_t (&b)[4], const uint8_t* rows, int run) {
+  // What faces pair i of words j and j + 1, given a run's activations in four chunks of 8: pair i of word j stands for
+  // columns 8i + 2j and 8i + 2j + 1, register j of chunk i.
+  static __device__ __forceinline__ uint2 x_fragment(const uint32_t (&x)[4][4], int i, int j) {
+    return {x[i][j], x[i][j + 1]};
+  }
+
+  // What faces the four pairs of word c, for lane 4g + c. `rows` are eight 128-byte rows of activations in shared memory
+  // whose 16-byte chunks are permuted by exclusive or with the row; `run` is 0 or 1.
+  static __device__ __forceinline__ void load_x_fragments(uint32_t (&b)[4], const uint8_t* rows, int run) {
     const int lane = threadIdx.x % 32, row = lane % 8, chunk = 4 * run + lane / 8;
     ptx::ldmatrix_x4(b, ptx::smem_address(rows + row * 128 + (chunk ^ row) * 16));
   }
 };
 
+// Zeros are encoded as fp16 1024 + zero point.
 struct LayoutV1 {
   static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, int64_t channel, int64_t run) {
     return static_cast<const uint8_t*>(args.weights) + channel * (args.k / 2) + run * kRunBytes;
+  }
+  static __device__ __forceinline__ int64_t run_distance_bytes(int runs) { return runs * kRunBytes; }
+
+  static __device__ __forceinline__ ChannelScale load_scale(const Args& args, int64_t channel, int64_t group) {
+    const uint32_t word =
+        __ldg(static_cast<const uint32_t*>(args.zeros) + channel * args.zeros_row_stride_elems + group / 8);
+    const uint32_t zero = (word >> (group % 8 * 4) & 0xf) | (Pair<__half>::kMagic & 0xffff);
+    return {__ldg(static_cast<const uint16_t*>(args.scales) + channel * args.scales_row_stride_elems + group),
+            static_cast<uint16_t>(zero)};
   }
 
   static __device__ __forceinline__ FourScales load_scales(const Args& args, int64_t channel, int64_t group) {
     uint32_t scale[4], zero[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int64_t row = channel + i;
-      scale[i] = __ldg(static_cast<const uint16_t*>(args.scales) + row * args.scales_row_stride_elems + group);
-      const uint32_t word =
-          __ldg(static_cast<const uint32_t*>(args.zeros) + row * args.zeros_row_stride_elems + group / 8);
-      zero[i] = word >> (group % 8 * 4) & 0xf;
+      const ChannelScale s = load_scale(args, channel + i, group);
+      scale[i] = s.scale, zero[i] = s.zero;
     }
-    return {{scale[0] | scale[1] << 16, scale[2] | scale[3] << 16},
-            {zero[0] | zero[1] << 16 | Pair<__half>::kMagic, zero[2] | zero[3] << 16 | Pair<__half>::kMagic}};
+    return {{scale[0] | scale[1] << 16, scale[2] | scale[3] << 16}, {zero[0] | zero[1] << 16, zero[2] | zero[3] << 16}};
   }
 
-  // (q - zero_point) * scale, rounded once; `zero` is 1024 + zero point, as load_scales() makes it.
   template <class T>
-  static __device__ __forceinline__ void dequantize(uint32_t word, int half, uint32_t scale, uint32_t zero,
-                                                    uint32_t (&w)[2]) {
-    Pair<T>::unpack_minus(word, half, zero, w);
-    w[0] = Pair<T>::mul(w[0], scale);
-    w[1] = Pair<T>::mul(w[1], scale);
+  static __device__ __forceinline__ Affine affine(ChannelScale s) {
+    const float scale = Pair<T>::widen(s.scale);
+    return {scale, -scale * (Pair<T>::widen(s.zero) - 1024)};
   }
 
-  // The nibble pair i of word j stands for columns 8j + i and 8j + i + 4: halves of registers i / 2 and i / 2 + 2 of
-  // chunk j.
-  static __device__ __forceinline__ uint2 x_fragment(const uint32_t (&x)[4][4], int word, int half) {
-    return {__byte_perm(x[word][half], x[word][half + 2], 0x5410),
-            __byte_perm(x[word][half], x[word][half + 2], 0x7632)};
+  // (q - zero_point) * scale, rounded once.
+  template <class T>
+  static __device__ __forceinline__ uint32_t dequantize(uint32_t word, int i, uint32_t scale, uint32_t zero) {
+    return Pair<T>::mul(Pair<T>::unpack_minus(word, i, zero), scale);
   }
 
-  // As in LayoutV2. Word c of a run stands for its columns 8c .. 8c + 7: one chunk for lane c.
-  static __device__ __forceinline__ void load_x(uint32_t (&b)[4], const uint8_t* rows, int run) {
+  // Pair i of word j stands for columns 8j + i and 8j + i + 4: of chunk j, one half each of registers i / 2 and
+  // i / 2 + 2.
+  static __device__ __forceinline__ uint2 x_fragment(const uint32_t (&x)[4][4], int i, int j) {
+    return {facing_pair(x[j], i), facing_pair(x[j + 1], i)};
+  }
+
+  // Word c of a run stands for its columns 8c .. 8c + 7: lane c takes one chunk.
+  static __device__ __forceinline__ void load_x_fragments(uint32_t (&b)[4], const uint8_t* rows, int run) {
     const int lane = threadIdx.x % 32, row = lane / 4, chunk = 4 * run + lane % 4;
     const uint4 x = *reinterpret_cast<const uint4*>(rows + row * 128 + (chunk ^ row) * 16);
-    b[0] = __byte_perm(x.x, x.z, 0x5410);
-    b[1] = __byte_perm(x.x, x.z, 0x7632);
-    b[2] = __byte_perm(x.y, x.w, 0x5410);
-    b[3] = __byte_perm(x.y, x.w, 0x7632);
+    const uint32_t columns[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) b[i] = facing_pair(columns, i);
+  }
+
+ private:
+  static __device__ __forceinline__ uint32_t facing_pair(const uint32_t (&chunk)[4], int i) {
+    return __byte_perm(chunk[i / 2], chunk[i / 2 + 2], i % 2 == 0 ? 0x5410 : 0x7632);
   }
 };
 
