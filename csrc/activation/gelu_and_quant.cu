@@ -44,6 +44,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
 
     row.continue_from(tmp_row);  // each thread reads back what it wrote itself
+    row.forget_conversions();
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);

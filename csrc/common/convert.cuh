@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
 
 #include "csrc/common/dtype.h"
 #if AWQ_ENABLE_BF16
 #include <cuda_bf16.h>
 #endif
-#include <cuda_runtime.h>
 
 namespace awq {
 
@@ -43,6 +45,22 @@ __device__ __forceinline__ float widen(__nv_bfloat16 x) { return __bfloat162floa
 template <>
 __device__ __forceinline__ __nv_bfloat16 narrow<__nv_bfloat16>(float x) {
   return __float2bfloat16_rn(x);
+}
+#endif
+
+// Two of them as one word, the first in the lower half: one instruction for both.
+template <typename T>
+__device__ __forceinline__ uint32_t narrow_pair(float x, float y);
+template <>
+__device__ __forceinline__ uint32_t narrow_pair<__half>(float x, float y) {
+  const __half2 pair = __floats2half2_rn(x, y);
+  return reinterpret_cast<const uint32_t&>(pair);
+}
+#if AWQ_ENABLE_BF16
+template <>
+__device__ __forceinline__ uint32_t narrow_pair<__nv_bfloat16>(float x, float y) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(x, y);
+  return reinterpret_cast<const uint32_t&>(pair);
 }
 #endif
 

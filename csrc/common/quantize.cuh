@@ -43,15 +43,12 @@ __device__ __forceinline__ uint32_t pack_int8x4(float x0, float x1, float x2, fl
 template <int kCount>
 __device__ __forceinline__ void store_int8(int8_t* p, const float (&x)[kCount], float factor, int count, bool whole) {
   static_assert(kCount % 4 == 0, "words of four");
-  union {
-    uint32_t words[kCount / 4];
-    Vec<int8_t, kCount> bytes;
-  } q;
+  Vec<int8_t, kCount> q;
 #pragma unroll
   for (int w = 0; w < kCount / 4; ++w) {
     q.words[w] = pack_int8x4(x[4 * w] * factor, x[4 * w + 1] * factor, x[4 * w + 2] * factor, x[4 * w + 3] * factor);
   }
-  store_vec(p, q.bytes, count, whole);
+  store_vec(p, q, count, whole);
 }
 
 }  // namespace awq

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "csrc/common/reduce.cuh"
 #include "csrc/common/vector.cuh"
@@ -13,27 +14,18 @@ namespace awq {
 
 // A team of kThreads works on one row. If kResident, each thread holds kVectors 16-byte vectors of it in registers from
 // the first pass to the last; else each pass reads the row again, and rows may have any length.
-template <int kThreads_, int kVectors_, bool kResident_>
+template <int kThreads_, int kVectors_, bool kResident_ = true>
 struct RowConfig {
   static constexpr int kThreads = kThreads_;  // of a team
   static constexpr int kVectors = kVectors_;
   static constexpr bool kResident = kResident_;
-  // Teams of one warp share a block, so that a multiprocessor can be filled with the blocks it may hold.
-  static constexpr int kRowsPerBlock = kThreads == kWarpSize ? 4 : 1;
+  // Small teams share a block, so that a multiprocessor can be filled with the blocks it may hold.
+  static constexpr int kRowsPerBlock = kThreads < 128 ? 128 / kThreads : 1;
   static constexpr int kBlockThreads = kThreads * kRowsPerBlock;
   static constexpr int kMaxVectors = kThreads * kVectors;  // longest resident row
-  static constexpr int kWarps = kThreads / kWarpSize;
-  static_assert(kThreads % kWarpSize == 0 && kBlockThreads <= 1024, "teams are whole warps of one block");
+  static constexpr int kWarps = (kThreads + kWarpSize - 1) / kWarpSize;
+  static_assert(kBlockThreads <= 1024 && kBlockThreads % kWarpSize == 0, "a block is whole warps");
 };
-
-// Rows by length in vectors. Four vectors per thread keep 64 bytes per thread in flight at half occupancy or more; the
-// teams are no larger than that needs, since more warps mean more waiting at the reductions.
-using RowOfWarp = RowConfig<32, 4, true>;
-using RowOf128 = RowConfig<128, 4, true>;
-using RowOf256 = RowConfig<256, 4, true>;
-using RowOf512 = RowConfig<512, 4, true>;
-using RowOf1024 = RowConfig<1024, 4, true>;
-using RowFromMemory = RowConfig<1024, 1, false>;
 
 constexpr int64_t kAnyLength = INT64_MAX;
 
@@ -44,22 +36,28 @@ struct RowChoice {
   cudaError_t (*launch)(const Params&, cudaStream_t);
 };
 
-// Table over all row configurations; Launch<T, Config>::run launches one.
-template <typename Params, typename T, template <typename, typename> class Launch>
+// Table over all row configurations; Launch<T, Config>::run launches one. kVectors is what a thread of a team of a warp or
+// more holds. Teams are no larger than the row needs, since more warps mean more waiting at the reductions.
+template <typename Params, typename T, template <typename, typename> class Launch, int kVectors>
 constexpr RowChoice<Params> kRowTable[] = {
-    {RowOfWarp::kMaxVectors, Launch<T, RowOfWarp>::run},    // 1024 16-bit elements
-    {RowOf128::kMaxVectors, Launch<T, RowOf128>::run},      // 4096
-    {RowOf256::kMaxVectors, Launch<T, RowOf256>::run},      // 8192
-    {RowOf512::kMaxVectors, Launch<T, RowOf512>::run},      // 16384
-    {RowOf1024::kMaxVectors, Launch<T, RowOf1024>::run},    // 32768
-    {kAnyLength, Launch<T, RowFromMemory>::run},            // more than the registers of a block hold
+    {16, Launch<T, RowConfig<16, 1>>::run},  // 128 16-bit elements: rows of one head
+    {32, Launch<T, RowConfig<32, 1>>::run},
+    {32 * kVectors, Launch<T, RowConfig<32, kVectors>>::run},
+    {128 * kVectors, Launch<T, RowConfig<128, kVectors>>::run},
+    {256 * kVectors, Launch<T, RowConfig<256, kVectors>>::run},
+    {512 * kVectors, Launch<T, RowConfig<512, kVectors>>::run},
+    {1024 * kVectors, Launch<T, RowConfig<1024, kVectors>>::run},
+    {kAnyLength, Launch<T, RowConfig<1024, 1, false>>::run},  // more than the registers of a block hold
 };
 
+// Four vectors keep 64 bytes per thread in flight, enough for the memory's latency at half occupancy.
+constexpr int kRowVectors = 4;
+
 // Runs the first line of kRowTable that fits rows of `columns` elements.
-template <template <typename, typename> class Launch, typename T, typename Params>
+template <template <typename, typename> class Launch, typename T, int kVectors = kRowVectors, typename Params>
 cudaError_t launch_rows(const Params& params, int64_t columns, cudaStream_t stream) {
   const int64_t vectors = (columns + kVecElems<T> - 1) / kVecElems<T>;
-  for (const RowChoice<Params>& choice : kRowTable<Params, T, Launch>) {
+  for (const RowChoice<Params>& choice : kRowTable<Params, T, Launch, kVectors>) {
     if (vectors <= choice.max_vectors) return choice.launch(params, stream);
   }
   return cudaErrorInvalidValue;
@@ -89,41 +87,54 @@ __device__ __forceinline__ void end_row() {
   if constexpr (Config::kThreads > kWarpSize) __syncthreads();
 }
 
-// A thread's share of a row. Vector i of the row belongs to thread i % kThreads of the team.
-template <typename T, typename Config>
+// Elements of one vector, as a kernel works on them.
+template <int kElems>
+struct Floats {
+  float elem[kElems];
+};
+
+// A thread's share of a row: vector i of the row belongs to thread i % kThreads of the team. The elements are held as
+// they come or, if kAsFloats, converted once, for kernels that use them many times.
+template <typename T, typename Config, bool kAsFloats = false>
 class RowTile {
  public:
+  static constexpr int kElems = kVecElems<T>;
+  using Part = std::conditional_t<kAsFloats, Floats<kElems>, Vec<T>>;  // what visitors get
+
   // `whole`: the row is aligned and a multiple of a vector long. Loads the row if it is held in registers.
   __device__ __forceinline__ RowTile(const T* row, int columns, bool whole)
       : row_(row), columns_(columns), rank_(threadIdx.x % Config::kThreads), whole_(whole) {
     if constexpr (Config::kResident) {
+      Vec<T> v[Config::kVectors];
       // The two forms apart, so that nothing stands between the loads of the usual one.
       if (whole) {
 #pragma unroll
         for (int i = 0; i < Config::kVectors; ++i) {
-          if (first(i) < columns_) vectors_[i] = load_vec<Vec<T>>(row + first(i));
+          if (first(i) < columns_) v[i] = load_vec<Vec<T>>(row + first(i));
         }
       } else {
 #pragma unroll
-        for (int i = 0; i < Config::kVectors; ++i) vectors_[i] = load_vec(row + first(i), count(first(i)), false);
+        for (int i = 0; i < Config::kVectors; ++i) v[i] = load_vec(row + first(i), count(first(i)), false);
       }
+#pragma unroll
+      for (int i = 0; i < Config::kVectors; ++i) vectors_[i] = held(v[i]);
     }
   }
 
-  // Calls f(v, first, count) for each vector of the thread: v is Vec<T>&, elements first .. first + count - 1 of the row,
-  // then zeros. What f assigns to v is there at the next visit if the row is resident, and lost if not.
-  template <typename F>
-  __device__ __forceinline__ void visit(F&& f) {
+  // Calls f(v, first, count, others...) for each vector of the thread: v is Part&, elements first .. first + count - 1 of
+  // the row, then zeros, and the others are the same elements of other rows. What f assigns to v is there at the next
+  // visit if the row is resident, and lost if not.
+  template <typename F, typename... Tiles>
+  __device__ __forceinline__ void visit(F&& f, const Tiles&... others) {
     if constexpr (Config::kResident) {
 #pragma unroll
       for (int i = 0; i < Config::kVectors; ++i) {
-        forget_conversions(vectors_[i]);
-        if (first(i) < columns_) f(vectors_[i], first(i), count(first(i)));
+        if (first(i) < columns_) f(vectors_[i], first(i), count(first(i)), others.vectors_[i]...);
       }
     } else {
-      for (int64_t at = first(0); at < columns_; at += Config::kThreads * Vec<T>::kElems) {
-        Vec<T> v = load_vec(row_ + at, count(at), whole_);
-        f(v, static_cast<int>(at), count(at));
+      for (int64_t at = first(0); at < columns_; at += Config::kThreads * kElems) {
+        Part v = read(at);
+        f(v, static_cast<int>(at), count(at), others.read(at)...);
       }
     }
   }
@@ -131,19 +142,38 @@ class RowTile {
   // Later visits of a row that is not resident read it here.
   __device__ __forceinline__ void continue_from(const T* row) { row_ = row; }
 
- private:
-  __device__ __forceinline__ int first(int i) const { return (rank_ + i * Config::kThreads) * Vec<T>::kElems; }
-  __device__ __forceinline__ int count(int64_t at) const {
-    const int64_t left = columns_ - at;
-    return left < Vec<T>::kElems ? static_cast<int>(left) : Vec<T>::kElems;
+  // Makes the compiler convert the row to fp32 again in the next visit. Left alone it keeps the values of the last one,
+  // in twice the registers, and fewer rows are in flight; where the work per element is little, that costs more.
+  __device__ __forceinline__ void forget_conversions() {
+    static_assert(!kAsFloats, "there is nothing to convert");
+    if constexpr (Config::kResident && sizeof(T) < sizeof(float)) {
+#pragma unroll
+      for (int i = 0; i < Config::kVectors; ++i) {
+        auto& words = vectors_[i].words;
+        asm volatile("" : "+r"(words[0]), "+r"(words[1]), "+r"(words[2]), "+r"(words[3]));
+      }
+    }
   }
 
-  // Without this the compiler keeps the fp32 values of the first visit for the later ones, in twice the registers, and
-  // half as many rows are in flight. Converting again is cheaper.
-  __device__ static __forceinline__ void forget_conversions(Vec<T>& v) {
-    if constexpr (sizeof(T) < sizeof(float)) {
-      uint4& words = reinterpret_cast<uint4&>(v);
-      asm volatile("" : "+r"(words.x), "+r"(words.y), "+r"(words.z), "+r"(words.w));
+ private:
+  template <typename, typename, bool>
+  friend class RowTile;
+
+  __device__ __forceinline__ int first(int i) const { return (rank_ + i * Config::kThreads) * kElems; }
+  __device__ __forceinline__ int count(int64_t at) const {
+    const int64_t left = columns_ - at;
+    return left < kElems ? static_cast<int>(left) : kElems;
+  }
+  __device__ __forceinline__ Part read(int64_t at) const {
+    return held(load_vec(row_ + at, count(at), whole_));
+  }
+  __device__ static __forceinline__ Part held(const Vec<T>& v) {
+    if constexpr (kAsFloats) {
+      Part converted;
+      widen(v, converted.elem);
+      return converted;
+    } else {
+      return v;
     }
   }
 
@@ -151,7 +181,7 @@ class RowTile {
   int columns_;
   int rank_;
   bool whole_;
-  Vec<T> vectors_[Config::kResident ? Config::kVectors : 1];
+  Part vectors_[Config::kResident ? Config::kVectors : 1];
 };
 
 }  // namespace awq

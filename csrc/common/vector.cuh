@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "csrc/common/convert.cuh"
 
@@ -11,11 +12,44 @@ namespace awq {
 
 constexpr int kVectorBytes = 16;
 
-// kCount elements of T that move as one access.
+// kCount elements of T that move as one access (in several, if more than 16 bytes). Held as words, not as elements: given
+// an array of __half the compiler moves and keeps each in a register of its own.
 template <typename T, int kCount = kVectorBytes / static_cast<int>(sizeof(T))>
-struct alignas(sizeof(T) * kCount) Vec {
+struct alignas(sizeof(T) * kCount < kVectorBytes ? sizeof(T) * kCount : kVectorBytes) Vec {
   static constexpr int kElems = kCount;
-  T elem[kCount];
+  static constexpr int kBytes = static_cast<int>(sizeof(T)) * kCount;
+  using Word = std::conditional_t<kBytes % 4 == 0, uint32_t, std::conditional_t<kBytes == 2, uint16_t, uint8_t>>;
+  static constexpr int kWords = kBytes / static_cast<int>(sizeof(Word));
+
+  Word words[kWords];
+
+  __device__ __forceinline__ T elem(int e) const {
+    Bits bits;
+    if constexpr (sizeof(T) <= sizeof(Word)) {
+      bits = static_cast<Bits>(words[e / kPerWord] >> shift(e));
+    } else {
+      bits = words[2 * e] | static_cast<Bits>(words[2 * e + 1]) << 32;
+    }
+    return reinterpret_cast<const T&>(bits);
+  }
+
+  // Sets an element that has been zero bits so far.
+  __device__ __forceinline__ void fill_in(int e, T value) {
+    const Bits bits = reinterpret_cast<const Bits&>(value);
+    if constexpr (sizeof(T) <= sizeof(Word)) {
+      words[e / kPerWord] |= static_cast<Word>(static_cast<Word>(bits) << shift(e));
+    } else {
+      words[2 * e] = static_cast<Word>(bits);
+      words[2 * e + 1] = static_cast<Word>(bits >> 32);
+    }
+  }
+
+ private:
+  using Bits = std::conditional_t<
+      sizeof(T) == 8, uint64_t,
+      std::conditional_t<sizeof(T) == 4, uint32_t, std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
+  static constexpr int kPerWord = sizeof(T) <= sizeof(Word) ? static_cast<int>(sizeof(Word) / sizeof(T)) : 1;
+  __device__ static constexpr int shift(int e) { return e % kPerWord * 8 * static_cast<int>(sizeof(T)); }
 };
 
 template <typename T>
@@ -26,14 +60,43 @@ inline bool is_aligned(const void* pointer, int64_t bytes = kVectorBytes) {
   return (reinterpret_cast<uintptr_t>(pointer) & static_cast<uintptr_t>(bytes - 1)) == 0;
 }
 
+// The vector V at p, which is aligned as V is.
 template <typename V, typename T>
 __device__ __forceinline__ V load_vec(const T* p) {
-  return *reinterpret_cast<const V*>(p);
+  V v;
+  if constexpr (V::kBytes % kVectorBytes == 0) {
+#pragma unroll
+    for (int i = 0; i < V::kWords / 4; ++i) {
+      const uint4 x = reinterpret_cast<const uint4*>(p)[i];
+      v.words[4 * i] = x.x, v.words[4 * i + 1] = x.y, v.words[4 * i + 2] = x.z, v.words[4 * i + 3] = x.w;
+    }
+  } else if constexpr (V::kWords == 2) {
+    const uint2 x = *reinterpret_cast<const uint2*>(p);
+    v.words[0] = x.x, v.words[1] = x.y;
+  } else {
+    static_assert(V::kWords == 1, "vectors of 1, 2, 4, 8 or a multiple of 16 bytes");
+    v.words[0] = *reinterpret_cast<const typename V::Word*>(p);
+  }
+  return v;
 }
 
-template <typename V, typename T>
-__device__ __forceinline__ void store_vec(T* p, const V& v) {
-  *reinterpret_cast<V*>(p) = v;
+// The vector to global memory at p. Wide stores are spelled out in PTX because the compiler sometimes splits a struct of
+// words into one store for each.
+template <typename T, int kCount>
+__device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
+  using V = Vec<T, kCount>;
+  if constexpr (V::kBytes == 16) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]),
+                 "r"(v.words[1]), "r"(v.words[2]), "r"(v.words[3])
+                 : "memory");
+  } else if constexpr (V::kBytes == 8) {
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]),
+                 "r"(v.words[1])
+                 : "memory");
+  } else {
+    static_assert(V::kWords == 1, "vectors of 1, 2, 4, 8 or 16 bytes");
+    *reinterpret_cast<typename V::Word*>(p) = v.words[0];
+  }
 }
 
 // The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned. `whole` must be
@@ -41,9 +104,11 @@ __device__ __forceinline__ void store_vec(T* p, const V& v) {
 template <typename T>
 __device__ __forceinline__ Vec<T> load_vec(const T* p, int count, bool whole) {
   if (whole) return load_vec<Vec<T>>(p);
-  Vec<T> v;
+  Vec<T> v = {};
 #pragma unroll
-  for (int e = 0; e < Vec<T>::kElems; ++e) v.elem[e] = e < count ? p[e] : narrow<T>(0);
+  for (int e = 0; e < Vec<T>::kElems; ++e) {
+    if (e < count) v.fill_in(e, p[e]);
+  }
   return v;
 }
 
@@ -52,21 +117,26 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v, int cou
   if (whole) return store_vec(p, v);
 #pragma unroll
   for (int e = 0; e < kCount; ++e) {
-    if (e < count) p[e] = v.elem[e];
+    if (e < count) p[e] = v.elem(e);
   }
 }
 
 template <typename T, int kCount>
 __device__ __forceinline__ void widen(const Vec<T, kCount>& v, Accumulator<T> (&x)[kCount]) {
 #pragma unroll
-  for (int e = 0; e < kCount; ++e) x[e] = widen(v.elem[e]);
+  for (int e = 0; e < kCount; ++e) x[e] = widen(v.elem(e));
 }
 
 template <typename T, int kCount>
 __device__ __forceinline__ Vec<T, kCount> narrow(const Accumulator<T> (&x)[kCount]) {
-  Vec<T, kCount> v;
+  Vec<T, kCount> v = {};
+  if constexpr (sizeof(T) == 2 && kCount % 2 == 0) {
 #pragma unroll
-  for (int e = 0; e < kCount; ++e) v.elem[e] = narrow<T>(x[e]);
+    for (int w = 0; w < kCount / 2; ++w) v.words[w] = narrow_pair<T>(x[2 * w], x[2 * w + 1]);
+  } else {
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) v.fill_in(e, narrow<T>(x[e]));
+  }
   return v;
 }
 

@@ -7,73 +7,72 @@
 namespace awq {
 namespace {
 
-// x becomes (x - mean) * reciprocal_deviation * weight + bias; bias may be null.
-template <typename T, int kElems>
-__device__ __forceinline__ void normalize(float (&x)[kElems], float mean, float reciprocal_deviation, const T* weight,
-                                          const T* bias, int count, bool whole) {
-  float w[kElems], b[kElems] = {};
-  widen(load_vec(weight, count, whole), w);
-  if (bias != nullptr) widen(load_vec(bias, count, whole), b);
-#pragma unroll
-  for (int e = 0; e < kElems; ++e) {
-    // Elements past the row's end hold -mean or such; weight and bias read as zero there and clear them.
-    x[e] = fmaf((x[e] - mean) * reciprocal_deviation, w[e], b[e]);
-  }
-}
+// Elements of a row that a thread holds, as fp32 because each is used four times. More would halve the rows in flight.
+constexpr int kElemsPerThread = 16;
 
 template <typename T, typename Config>
-__global__ void __launch_bounds__(Config::kBlockThreads)
+__global__ void __launch_bounds__(Config::kBlockThreads, 1024 / Config::kBlockThreads)  // at most 64 registers
     layer_norm_quant_kernel(const T* input, const T* weight, const T* bias, int8_t* out, __half* scaling,
                             int64_t tokens, int columns, float eps, bool per_token, bool whole) {
   __shared__ float sum_slots[Config::kWarps];
-  __shared__ float deviation_slots[Config::kWarps];
+  __shared__ float square_slots[Config::kWarps];
   __shared__ unsigned max_slots[Config::kWarps];
   constexpr int kElems = kVecElems<T>;
+  using X = Floats<kElems>;
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
-    RowTile<T, Config> row(input + t * columns, columns, whole);
+    // Weight and bias are on their way while mean and variance are found. Without bias nothing is read, all are zeros.
+    RowTile<T, Config> weights(weight, columns, whole);
+    RowTile<T, Config> biases(bias, bias == nullptr ? 0 : columns, whole && bias != nullptr);
+    RowTile<T, Config, true> row(input + t * columns, columns, whole);
     int8_t* const out_row = out + t * columns;
 
     float sum = 0.0f;
-    row.visit([&](const Vec<T>& v, int, int) {
-      float x[kElems];
-      widen(v, x);
+    row.visit([&](const X& x, int, int) {
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) sum += x[e];  // elements past the row's end are zero
+      for (int e = 0; e < kElems; ++e) sum += x.elem[e];  // elements past the row's end are zero
     });
     const float mean = reduce_over_team<Sum, Config::kThreads>(sum, sum_slots) / static_cast<float>(columns);
 
     // A second look at the deviations, not the mean of squares: that cancels when the mean is large.
+    const auto center = [&](X& x) {
+#pragma unroll
+      for (int e = 0; e < kElems; ++e) x.elem[e] -= mean;
+    };
     float squares = 0.0f;
-    row.visit([&](const Vec<T>& v, int, int count) {
-      float x[kElems];
-      widen(v, x);
+    row.visit([&](X& x, int, int count) {
+      center(x);
 #pragma unroll
       for (int e = 0; e < kElems; ++e) {
-        const float deviation = whole || e < count ? x[e] - mean : 0.0f;
-        squares = fmaf(deviation, deviation, squares);
+        if (whole || e < count) squares = fmaf(x.elem[e], x.elem[e], squares);
       }
     });
     const float variance =
-        reduce_over_team<Sum, Config::kThreads>(squares, deviation_slots) / static_cast<float>(columns);
+        reduce_over_team<Sum, Config::kThreads>(squares, square_slots) / static_cast<float>(columns);
     const float reciprocal_deviation = rsqrtf(variance + eps);
 
-    // Done for the maximum and again for the values: weight and bias come from the first-level cache then, and the
-    // fp32 results need no registers in between.
-    const auto normalized = [&](const Vec<T>& v, int first, int count, float(&y)[kElems]) {
-      widen(v, y);
-      normalize(y, mean, reciprocal_deviation, weight + first, bias == nullptr ? bias : bias + first, count, whole);
+    // Past the row's end weight and bias are zero, and so are the results.
+    const auto normalize = [&](X& x, const Vec<T>& weight_vector, const Vec<T>& bias_vector) {
+      float w[kElems], b[kElems];
+      widen(weight_vector, w);
+      widen(bias_vector, b);
+#pragma unroll
+      for (int e = 0; e < kElems; ++e) x.elem[e] = fmaf(x.elem[e] * reciprocal_deviation, w[e], b[e]);
     };
+    weights.forget_conversions();  // that is, do not convert before mean and variance are known
+    biases.forget_conversions();
+    unsigned max_bits = MaxMagnitude::kIdentity;
+    row.visit(
+        [&](X& x, int, int, const Vec<T>& w, const Vec<T>& b) {
+          if (!Config::kResident) center(x);
+          normalize(x, w, b);
+#pragma unroll
+          for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x.elem[e]));
+        },
+        weights, biases);
 
     float factor;
     if (per_token) {
-      unsigned max_bits = MaxMagnitude::kIdentity;
-      row.visit([&](const Vec<T>& v, int first, int count) {
-        float y[kElems];
-        normalized(v, first, count, y);
-#pragma unroll
-        for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(y[e]));
-      });
       max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, max_slots);
       const RowScale scale = row_scale(__uint_as_float(max_bits));
       if (threadIdx.x % Config::kThreads == 0) scaling[t] = scale.scale;
@@ -81,12 +80,15 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     } else {
       factor = __half2float(*scaling);
     }
-
-    row.visit([&](const Vec<T>& v, int first, int count) {
-      float y[kElems];
-      normalized(v, first, count, y);
-      store_int8(out_row + first, y, factor, count, whole);
-    });
+    row.visit(
+        [&](X& x, int first, int count, const Vec<T>& w, const Vec<T>& b) {
+          if (!Config::kResident) {
+            center(x);
+            normalize(x, w, b);
+          }
+          store_int8(out_row + first, x.elem, factor, count, whole);
+        },
+        weights, biases);
     end_row<Config>();
   }
 }
@@ -110,7 +112,8 @@ cudaError_t launch_layer_norm_quant(const LayerNormQuantParams& params, cudaStre
   if (params.tokens < 0 || params.channels < 0 || params.channels > kMaxColumns) return cudaErrorInvalidValue;
   return dispatch_dtype(params.dtype, [&](auto element) {
     if (params.tokens == 0 || params.channels == 0) return cudaSuccess;
-    return launch_rows<Launch, decltype(element)>(params, params.channels, stream);
+    using T = decltype(element);
+    return launch_rows<Launch, T, kElemsPerThread / kVecElems<T>>(params, params.channels, stream);
   });
 }
 

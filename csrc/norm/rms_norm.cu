@@ -14,6 +14,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
     RowTile<T, Config> row(input + t * columns, columns, whole);
+    RowTile<T, Config> weight(gamma, columns, whole);  // on its way while the row is summed up
     T* const out_row = out + t * columns;
 
     float sum = 0.0f;
@@ -26,14 +27,18 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     sum = reduce_over_team<Sum, Config::kThreads>(sum, slots);
     const float reciprocal_rms = rsqrtf(sum / static_cast<float>(columns) + eps);
 
-    row.visit([&](const Vec<T>& v, int first, int count) {
-      float x[kElems], weight[kElems];
-      widen(v, x);
-      widen(load_vec(gamma + first, count, whole), weight);
+    row.forget_conversions();
+    weight.forget_conversions();  // that is, do not convert before the sum
+    row.visit(
+        [&](const Vec<T>& v, int first, int count, const Vec<T>& gamma_vector) {
+          float x[kElems], g[kElems];
+          widen(v, x);
+          widen(gamma_vector, g);
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) x[e] = saturate<T>(x[e] * reciprocal_rms * weight[e]);
-      store_vec(out_row + first, narrow<T>(x), count, whole);
-    });
+          for (int e = 0; e < kElems; ++e) x[e] = saturate<T>(x[e] * reciprocal_rms * g[e]);
+          store_vec(out_row + first, narrow<T>(x), count, whole);
+        },
+        weight);
     end_row<Config>();
   }
 }

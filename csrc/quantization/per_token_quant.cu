@@ -28,6 +28,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     const RowScale row_scale_factor = row_scale(__uint_as_float(max_bits));
     if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
 
+    row.forget_conversions();
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);

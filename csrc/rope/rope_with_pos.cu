@@ -12,7 +12,7 @@ constexpr int kBlockThreads = 256;
 constexpr int kTilePairs = 512;  // pairs of elements whose angles a block holds at a time: 8 KiB
 
 // Cosines and sines of the angles of pairs [first, first + count), each used for all heads of the token.
-struct AngleTile {
+struct alignas(32) AngleTile {  // as the widest vector that is read from it
   float cosine[2][kTilePairs];  // [0]: the angle of the pair's lower element, [1]: that of the upper one
   float sine[2][kTilePairs];
 };
@@ -33,10 +33,37 @@ __device__ __forceinline__ void fill_angles(AngleTile& tile, const float* angles
   }
 }
 
+// The two vectors of one head that turn together.
+template <typename T, int kCount>
+struct Pair {
+  Vec<T, kCount> low, high;
+
+  __device__ __forceinline__ void load(const T* at, int64_t half, int64_t stride_d) {
+    low = load_vec<Vec<T, kCount>>(at);
+    high = load_vec<Vec<T, kCount>>(at + half * stride_d);
+  }
+
+  __device__ __forceinline__ void turn_into(T* at, int64_t half, const AngleTile& tile, int pair) const {
+    float x[kCount], y[kCount], cosine[2][kCount], sine[2][kCount], turned[kCount];
+    widen(low, x);
+    widen(high, y);
+#pragma unroll
+    for (int upper = 0; upper < 2; ++upper) {
+      widen(load_vec<Vec<float, kCount>>(tile.cosine[upper] + pair), cosine[upper]);
+      widen(load_vec<Vec<float, kCount>>(tile.sine[upper] + pair), sine[upper]);
+    }
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) turned[e] = fmaf(x[e], cosine[0][e], -(y[e] * sine[0][e]));
+    store_vec(at, narrow<T>(turned));
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) turned[e] = fmaf(y[e], cosine[1][e], x[e] * sine[1][e]);
+    store_vec(at + half, narrow<T>(turned));
+  }
+};
+
 // One block per token. threadIdx.x runs over the vectors of a head, y over heads. kCount > 1 needs unit stride in d.
 template <typename T, int kCount>
-__global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(RopeWithPosParams p) {
-  using V = Vec<T, kCount>;
+__global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(const RopeWithPosParams p) {
   __shared__ AngleTile tile;
   const int64_t half = p.d2 / 2;
   const int64_t stride_d = kCount > 1 ? 1 : p.stride_d_elems;
@@ -49,25 +76,19 @@ __global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(RopeWithPo
 
     for (int64_t first = 0; first < half; first += kTilePairs) {
       const int count = static_cast<int>(min(static_cast<int64_t>(kTilePairs), half - first));
+      // The thread's first vectors are asked for before the angles are worked out; usually they are its only ones.
+      Pair<T, kCount> ahead;
+      const bool any = threadIdx.x * kCount < count;  // the grid has no rows of threads without a head
+      if (any) ahead.load(input + threadIdx.y * p.stride_h_elems + (first + threadIdx.x * kCount) * stride_d, half, stride_d);
       fill_angles(tile, p.freqs + row * p.d2, half, first, count);
       __syncthreads();
-      for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
-        const T* const from = input + head * p.stride_h_elems;
-        T* const to = out + head * p.d;
-        for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {
-          const int64_t i = first + pair;
-          float x[kCount], y[kCount], turned_x[kCount], turned_y[kCount];
-          const V low = load_vec<V>(from + i * stride_d);
-          const V high = load_vec<V>(from + (i + half) * stride_d);
-          widen(low, x);
-          widen(high, y);
-#pragma unroll
-          for (int e = 0; e < kCount; ++e) {
-            turned_x[e] = fmaf(x[e], tile.cosine[0][pair + e], -(y[e] * tile.sine[0][pair + e]));
-            turned_y[e] = fmaf(y[e], tile.cosine[1][pair + e], x[e] * tile.sine[1][pair + e]);
+      for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {
+        for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
+          Pair<T, kCount> current = ahead;
+          if (pair != threadIdx.x * kCount || head != threadIdx.y) {
+            current.load(input + head * p.stride_h_elems + (first + pair) * stride_d, half, stride_d);
           }
-          store_vec(to + i, narrow<T>(turned_x));
-          store_vec(to + i + half, narrow<T>(turned_y));
+          current.turn_into(out + head * p.d + first + pair, half, tile, pair);
         }
       }
       __syncthreads();  // before the tile is filled again
@@ -77,7 +98,7 @@ __global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(RopeWithPo
       const T* const from = input + head * p.stride_h_elems;
       T* const to = out + head * p.d;
       for (int64_t i = p.d2 + threadIdx.x * kCount; i < p.d; i += blockDim.x * kCount) {
-        store_vec(to + i, load_vec<V>(from + i * stride_d));
+        store_vec(to + i, load_vec<Vec<T, kCount>>(from + i * stride_d));
       }
     }
   }

@@ -10,18 +10,52 @@ namespace {
 
 constexpr int kBlockThreads = 256;
 
-// One turn of the plane (x, y). The order of operations is spelled out so that every kernel rounds alike.
+// The order of operations is spelled out so that every kernel here rounds alike. Named functions per type: fma without
+// a suffix may mean fp64's.
+__device__ __forceinline__ float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ __forceinline__ double multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
+
+// One turn of the plane (x, y).
 template <typename A>
 __device__ __forceinline__ void rotate(A& x, A& y, A cosine, A sine) {
-  const A turned = fma(x, cosine, -(y * sine));
-  y = fma(y, cosine, x * sine);
+  const A turned = multiply_add(x, cosine, -(y * sine));
+  y = multiply_add(y, cosine, x * sine);
   x = turned;
 }
 
-// Block: threadIdx.x runs over the pairs of vectors of a head, y over heads, z over tokens. A thread keeps its cosines
-// and sines for all its heads; nothing needs a division.
+// One head's pair of vectors, if the head exists.
 template <typename T, int kCount>
-__global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(RotaryNeoxParams p) {
+struct HeadPart {
+  using V = Vec<T, kCount>;
+
+  __device__ __forceinline__ HeadPart(T* at, int half, bool present) : at_(at), half_(half), present_(present) {
+    if (present_) {
+      low_ = load_vec<V>(at_);
+      high_ = load_vec<V>(at_ + half_);
+    }
+  }
+
+  __device__ __forceinline__ void turn(const Accumulator<T> (&cosine)[kCount], const Accumulator<T> (&sine)[kCount]) {
+    if (!present_) return;
+    Accumulator<T> x[kCount], y[kCount];
+    widen(low_, x);
+    widen(high_, y);
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) rotate(x[e], y[e], cosine[e], sine[e]);
+    store_vec(at_, narrow<T>(x));
+    store_vec(at_ + half_, narrow<T>(y));
+  }
+
+ private:
+  T* at_;
+  int half_;
+  bool present_;
+  V low_, high_;
+};
+
+// Block: threadIdx.x runs over the pairs of vectors of a head, y over heads, z over tokens; nothing needs a division.
+template <typename T, int kCount>
+__global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(const RotaryNeoxParams p) {
   using V = Vec<T, kCount>;
   using A = Accumulator<T>;
   const int half = p.rot_dim / 2;
@@ -30,46 +64,27 @@ __global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(RotaryNeoxPa
   for (int64_t t = static_cast<int64_t>(blockIdx.x) * blockDim.z + threadIdx.z; t < p.tokens;
        t += static_cast<int64_t>(gridDim.x) * blockDim.z) {
     const int64_t position = p.positions[t];
-    const bool in_table = position >= 0 && position < p.max_position;
-    const T* const cosines = static_cast<const T*>(p.cos_sin_cache) + position * p.rot_dim;
     T* const query = static_cast<T*>(p.query) + t * p.query_stride_elems;
     T* const key = static_cast<T*>(p.key) + t * p.key_stride_elems;
 
     for (int i = threadIdx.x * kCount; i < half; i += blockDim.x * kCount) {
-      A cosine[kCount], sine[kCount];
-      if (in_table) {
-        widen(load_vec<V>(cosines + i), cosine);
-        widen(load_vec<V>(cosines + half + i), sine);
-      } else {
-#pragma unroll
-        for (int e = 0; e < kCount; ++e) cosine[e] = sine[e] = static_cast<A>(NAN);
-      }
-
       for (int head = threadIdx.y; head < most_heads; head += blockDim.y) {
-        // Query and key together: four loads are on their way before the first is used.
-        T* const heads[2] = {query + static_cast<int64_t>(head) * p.head_size + i,
-                             key + static_cast<int64_t>(head) * p.head_size + i};
-        const bool present[2] = {head < p.query_heads, head < p.key_heads};
-        V low[2], high[2];
+        // Query and key are asked for before the position is waited for, on which the table's row depends.
+        const int64_t offset = static_cast<int64_t>(head) * p.head_size + i;
+        HeadPart<T, kCount> of_query(query + offset, half, head < p.query_heads);
+        HeadPart<T, kCount> of_key(key + offset, half, head < p.key_heads);
+
+        A cosine[kCount], sine[kCount];
+        if (position >= 0 && position < p.max_position) {
+          const T* const cosines = static_cast<const T*>(p.cos_sin_cache) + position * p.rot_dim;
+          widen(load_vec<V>(cosines + i), cosine);
+          widen(load_vec<V>(cosines + half + i), sine);
+        } else {
 #pragma unroll
-        for (int which = 0; which < 2; ++which) {
-          if (present[which]) {
-            low[which] = load_vec<V>(heads[which]);
-            high[which] = load_vec<V>(heads[which] + half);
-          }
+          for (int e = 0; e < kCount; ++e) cosine[e] = sine[e] = static_cast<A>(NAN);
         }
-#pragma unroll
-        for (int which = 0; which < 2; ++which) {
-          if (present[which]) {
-            A x[kCount], y[kCount];
-            widen(low[which], x);
-            widen(high[which], y);
-#pragma unroll
-            for (int e = 0; e < kCount; ++e) rotate(x[e], y[e], cosine[e], sine[e]);
-            store_vec(heads[which], narrow<T>(x));
-            store_vec(heads[which] + half, narrow<T>(y));
-          }
-        }
+        of_query.turn(cosine, sine);
+        of_key.turn(cosine, sine);
       }
     }
   }

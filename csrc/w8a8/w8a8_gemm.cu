@@ -9,16 +9,19 @@ namespace {
 using w8a8::MmaConfig;
 using w8a8::MmaParams;
 
-//                           M    N    K  stages warps M, N, K  blocks per SM
-using RowsTo16 = MmaConfig<16, 64, 256, 4, 1, 2, 4, 2>;
-using RowsTo64 = MmaConfig<64, 64, 128, 4, 2, 2, 2, 2>;
-using Wide = MmaConfig<128, 128, 128, 3, 2, 2, 1, 2>;
-using Large = MmaConfig<128, 256, 128, 4, 2, 4, 1, 1>;
+//                         M    N    K  stages  warps M, N, K  blocks per SM
+using Skinny = MmaConfig<16, 32, 512, 4, 1, 2, 4, 2>;
+using SkinnyWide = MmaConfig<16, 128, 256, 3, 1, 4, 2, 2>;
+using Low = MmaConfig<64, 64, 256, 3, 2, 2, 2, 2>;
+using LowWide = MmaConfig<64, 128, 128, 4, 1, 4, 1, 2>;
+using Square = MmaConfig<128, 128, 128, 3, 2, 2, 1, 2>;
+using Tall = MmaConfig<256, 128, 128, 4, 4, 2, 1, 1>;
 using Compact = MmaConfig<64, 64, 64, 4, 2, 2, 1, 2>;
 
 constexpr int kMaxSplits = 8;
 constexpr int64_t kMinStagesPerSplit = 4;  // below, filling the pipeline costs more than the split saves
-constexpr int64_t kSplitTilesM = 2;        // more rows of tiles than this fill the machine anyway
+// Splits pay from four blocks per tile on: clearing the counters and passing the sums on costs some 2 us.
+constexpr int64_t kMinSplits = 4;
 
 // How a problem is cut: one line's tiles over the sizes and the device.
 struct Plan {
@@ -40,8 +43,8 @@ Plan make_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
   const int64_t stages = std::max<int64_t>((p.k + Config::kTileK - 1) / Config::kTileK, 1);
   // As many parts as find room at once: the machine's blocks over the tiles.
   const int64_t room = static_cast<int64_t>(device.sm_count) * Config::kBlocksPerSm / tiles;
-  const int64_t wanted = plan.tiles_m > kSplitTilesM ? 1 : room;
-  const int64_t splits = std::clamp<int64_t>(std::min(wanted, stages / kMinStagesPerSplit), 1, kMaxSplits);
+  const int64_t wanted = std::min(room, stages / kMinStagesPerSplit);
+  const int64_t splits = room < kMinSplits ? 1 : std::clamp<int64_t>(wanted, 1, kMaxSplits);
   plan.stages_per_split = (stages + splits - 1) / splits;
   plan.splits = static_cast<int>((stages + plan.stages_per_split - 1) / plan.stages_per_split);  // none is empty
   plan.arrival_bytes = (tiles * sizeof(unsigned) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
@@ -90,29 +93,35 @@ cudaError_t launch(const W8A8GemmParams& p, const Plan& plan, void* workspace, c
 // One line of the dispatch table.
 struct Choice {
   int64_t max_m;
+  bool fills;  // only if there is a tile for every multiprocessor
   int smem_bytes;
   Plan (*plan)(const W8A8GemmParams&, const DeviceInfo&);
   cudaError_t (*launch)(const W8A8GemmParams&, const Plan&, void*, cudaStream_t);
 };
 
 template <typename Config>
-constexpr Choice choice(int64_t max_m) {
-  return {max_m, Config::kSmemBytes, make_plan<Config>, launch<Config>};
+constexpr Choice choice(int64_t max_m, bool fills) {
+  return {max_m, fills, Config::kSmemBytes, make_plan<Config>, launch<Config>};
 }
 
-// The first line that holds m and whose shared memory the device has.
+// The first line that holds m, whose tiles fill the machine where that is asked, and whose shared memory the device has.
+// Times on an H200 in us, this line against the one that would come next.
 constexpr Choice kChoices[] = {
-    choice<RowsTo16>(16),
-    choice<RowsTo64>(64),
-    choice<Wide>(256),
-    choice<Large>(INT64_MAX),
-    choice<Wide>(INT64_MAX),     // devices of about 100 KB per block
-    choice<Compact>(INT64_MAX),  // sm_75: 64 KB
+    choice<SkinnyWide>(16, true),       // N 28672, K 4096, M 16: 41
+    choice<Skinny>(16, false),          // N 4096, K 4096, M 16: 12 against 16
+    choice<LowWide>(64, true),          // N 28672, K 4096, M 64: 45 against 46
+    choice<Square>(2048, true),         // N 28672, K 4096, M 1024: 297 against 308 with Tall
+    choice<Low>(512, false),            // N 4096, K 4096, M 128: 17.5 against 25 with Square, split
+    choice<Tall>(INT64_MAX, false),     // N 28672, K 4096, M 16384: 4598 against 4874
+    choice<Square>(INT64_MAX, false),   // devices of about 100 KB of shared memory per block
+    choice<Compact>(INT64_MAX, false),  // sm_75: 64 KB
 };
 
 const Choice* find_choice(const W8A8GemmParams& p, const DeviceInfo& device) {
   for (const Choice& choice : kChoices) {
-    if (p.m <= choice.max_m && choice.smem_bytes <= device.max_smem_bytes_per_block) return &choice;
+    if (p.m > choice.max_m || choice.smem_bytes > device.max_smem_bytes_per_block) continue;
+    const Plan plan = choice.plan(p, device);
+    if (!choice.fills || plan.tiles_m * plan.tiles_n >= device.sm_count) return &choice;
   }
   return nullptr;
 }
