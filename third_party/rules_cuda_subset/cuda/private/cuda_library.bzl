@@ -30,7 +30,7 @@ _MODE_FLAGS = {
 def _has_suffix(file, suffixes):
     return any([file.basename.endswith(s) for s in suffixes])
 
-def _host_flags(ctx, cc_toolchain, features):
+def _host_flags(cc_toolchain, features):
     """What the C++ toolchain gives every compilation, less what nvcc sets itself."""
     variables = cc_common.create_compile_variables(
         feature_configuration = features,
@@ -57,7 +57,7 @@ def _compile(ctx, cc_toolchain, features, cc_info, pic):
     context = cc_info.compilation_context
     archs = gencodes(";".join(ctx.attr.archs)) if ctx.attr.archs else ctx.attr._default_cuda_archs[CudaArchsInfo].gencodes
     workspace_root = ctx.label.workspace_root or "."
-    host_options = _host_flags(ctx, cc_toolchain, features) + ctx.attr._default_host_copts[BuildSettingInfo].value + ctx.attr.host_copts
+    host_options = _host_flags(cc_toolchain, features) + ctx.attr._default_host_copts[BuildSettingInfo].value + ctx.attr.host_copts
 
     common = ctx.actions.args()
     common.add_all(["-x", "cu"])
