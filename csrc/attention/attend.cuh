@@ -2,8 +2,9 @@
 //
 // A block takes one piece of one sequence for the query heads of one key-value head: it rotates the queries (and, if the
 // newest slot lies in its piece, writes the new key and value), its warps walk over the piece's tiles in turn, each with
-// an online softmax of its own, and at the end the block merges them in warp order. Where a sequence has several pieces,
-// a second kernel merges those in piece order. No sum depends on which block comes first.
+// an online softmax of its own, and at the end the block merges them in warp order. Several pieces of a sequence are merged
+// in piece order: by the blocks themselves where they form a cluster, else by a second kernel. No sum depends on which
+// block comes first.
 #pragma once
 
 #include "csrc/attention/attend_params.h"
@@ -45,6 +46,8 @@ struct AttendShared {
   typename Config::Engine::Shared engine;
   float max[Config::kWarps][Config::kHeads];
   float sum[Config::kWarps][Config::kHeads];
+  float slopes[Config::kHeads];
+  float lse[Config::kHeads];  // of the block, log2
   alignas(16) float out[Config::kWarps][Config::kHeads * kOutStride];
 };
 
@@ -53,7 +56,13 @@ struct BlockWork {
   int batch, kv_head;
   int first_head, heads;  // query heads first_head .. first_head + heads - 1
   int position;           // t of the sequence
+  int newest;             // its slot, t % L
   SplitRange range;
+
+  __device__ __forceinline__ bool owns_newest() const { return newest >= range.begin && newest < range.end; }
+  __device__ __forceinline__ int64_t kv_row(const SingleQueryAttentionParams& user) const {
+    return static_cast<int64_t>(batch) * user.kv_heads + kv_head;
+  }
 };
 
 __device__ __forceinline__ int position_of(const SingleQueryAttentionParams& user, int batch) {
@@ -77,88 +86,122 @@ __device__ __forceinline__ BlockWork block_work(const AttendParams& params) {
   work.first_head = work.kv_head * params.group_heads + head_in_group;
   work.heads = min(kHeads, params.group_heads - head_in_group);
   work.position = position_of(params.user, work.batch);
+  work.newest = work.position % params.user.cache_len;
   work.range = split_range(filled_slots(params.user, work.position), params.splits, blockIdx.y);
   return work;
 }
 
-// Rotation of one element of a head.
-struct Rotation {
-  int partner;  // element it mixes with; itself if it does not turn
-  float cos, sin;
+// How one element of a head turns: with which other element, and in which of the two roles.
+struct RotaryElement {
+  int pair;
+  int partner;  // itself if it does not turn
+  bool turns, first;
 
-  template <typename T>
-  __device__ __forceinline__ float apply(const T* head, int d) const {
-    return fmaf(widen(head[d]), cos, widen(head[partner]) * sin);
+  __device__ __forceinline__ RotaryElement(const SingleQueryAttentionParams& user, int d) {
+    const int half = user.rotary_dim / 2;
+    turns = d < user.rotary_dim;
+    first = user.neox_rotary_style ? d < half : d % 2 == 0;
+    pair = user.neox_rotary_style ? (first ? d : d - half) : d / 2;
+    const int step = user.neox_rotary_style ? half : 1;
+    partner = !turns ? d : first ? d + step : d - step;
   }
 };
 
-// The angle is taken in turns and in fp64 up to the fraction of a turn: in fp32 it would be off by position * 2^-24,
-// already 0.004 at position 2^16. A power by squaring keeps this to some thirty fp64 operations, also cheap on GPUs with
-// few fp64 units.
-__device__ __forceinline__ Rotation rotation_at(const AttendParams& params, int position, int d) {
-  const int rotary_dim = params.user.rotary_dim, half = rotary_dim / 2;
-  if (d >= rotary_dim) return {d, 1.0f, 0.0f};
-  const bool neox = params.user.neox_rotary_style;
-  const int pair = neox ? (d < half ? d : d - half) : d / 2;
-  const bool first = neox ? d < half : d % 2 == 0;
+// x' = x * cos + partner * sin, the sign of the first element's sine included.
+struct Rotation {
+  float cos, sin;
+  __device__ __forceinline__ float apply(float x, float partner) const { return fmaf(x, cos, partner * sin); }
+};
 
-  double turns = params.rotary_turns * position;
-  double power = params.rotary_ratio;
-#pragma unroll 1
-  for (int bits = pair; bits != 0; bits >>= 1, power *= power) {
-    if (bits & 1) turns *= power;
+// The angle is taken in turns and in fp64 up to the fraction of a turn: in fp32 it would be off by position * 2^-24,
+// already 0.004 at position 2^16. A dozen fp64 operations are cheap also on GPUs with few fp64 units.
+__device__ __forceinline__ Rotation rotation_at(const AttendParams& params, int position, const RotaryElement& element) {
+  if (!element.turns) return {1.0f, 0.0f};
+  double factors[kPairBits + 1];
+#pragma unroll
+  for (int b = 0; b < kPairBits; ++b) factors[b] = (element.pair >> b & 1) != 0 ? params.rotary_powers[b] : 1.0;
+  factors[kPairBits] = params.rotary_turns * position;
+#pragma unroll
+  for (int n = (kPairBits + 1) / 2; n > 0; n /= 2) {  // a tree: three products deep instead of seven
+#pragma unroll
+    for (int b = 0; b < n; ++b) factors[b] *= factors[b + n];
   }
+  const double turns = factors[0];
   float sin, cos;
   sincospif(2.0f * static_cast<float>(turns - rint(turns)), &sin, &cos);
-  const int step = neox ? half : 1;
-  return {first ? d + step : d - step, cos, first ? -sin : sin};
+  return {cos, element.first ? -sin : sin};
 }
 
-// Puts the rotated queries where the engine wants them, zeros for heads and elements that do not exist, and, if the
-// block has the newest slot, writes the new key and value there. Several blocks of one large group write the same bytes.
+// Element d of the token in each of the block's heads, with its partner. Loading comes apart from using, because the
+// loads go all the way to memory and the angle takes as long.
 template <typename Config>
-__device__ __forceinline__ void stage_token(const AttendParams& params, const BlockWork& work, int newest,
-                                            typename Config::Engine::Shared& shared) {
+struct TokenElement {
   using T = typename Config::Element;
   using Engine = typename Config::Engine;
-  constexpr int kD = Config::kHeadDim, kX = kVecElems<T>;
-  const SingleQueryAttentionParams& user = params.user;
-  const T* q = static_cast<const T*>(user.q) + work.batch * user.q_batch_stride_elems;
-  const bool owns_newest = newest >= work.range.begin && newest < work.range.end;
+  static constexpr int kD = Config::kHeadDim;
 
-  for (int d = threadIdx.x; d < Engine::kQueryPadding; d += Config::kThreads) {
-    if (d >= kD) {
-#pragma unroll
-      for (int h = 0; h < Config::kHeads; ++h) Engine::store_query(shared, h, d, 0.0f);
-      continue;
-    }
-    const Rotation rotation = rotation_at(params, work.position, d);
+  T q[Config::kHeads], q_partner[Config::kHeads];
+  T k, k_partner, v;
+
+  __device__ __forceinline__ void load(const AttendParams& params, const BlockWork& work, int d) {
+    const SingleQueryAttentionParams& user = params.user;
+    const int partner = RotaryElement(user, d).partner;
+    const T* q_heads = static_cast<const T*>(user.q) + work.batch * user.q_batch_stride_elems +
+                       static_cast<int64_t>(work.first_head) * kD;
 #pragma unroll
     for (int h = 0; h < Config::kHeads; ++h) {
-      const T* head = q + static_cast<int64_t>(work.first_head + h) * kD;
-      Engine::store_query(shared, h, d, h < work.heads ? rotation.apply(head, d) : 0.0f);
+      const bool exists = h < work.heads && d < kD;
+      q[h] = exists ? q_heads[h * kD + d] : narrow<T>(0.0f);
+      q_partner[h] = exists ? q_heads[h * kD + partner] : narrow<T>(0.0f);
     }
-    if (owns_newest) {
-      const int64_t kv_row = static_cast<int64_t>(work.batch) * user.kv_heads + work.kv_head;
-      const int64_t cache_len = user.cache_len, head_offset = static_cast<int64_t>(work.kv_head) * kD;
-      const T* k = static_cast<const T*>(user.k) + work.batch * user.k_batch_stride_elems + head_offset;
-      const T* v = static_cast<const T*>(user.v) + work.batch * user.v_batch_stride_elems + head_offset;
-      T* k_cache = static_cast<T*>(user.k_cache) + kv_row * cache_len * kD;
-      T* v_cache = static_cast<T*>(user.v_cache) + kv_row * cache_len * kD;
-      k_cache[(d / kX * cache_len + newest) * kX + d % kX] = narrow<T>(rotation.apply(k, d));
-      v_cache[static_cast<int64_t>(newest) * kD + d] = v[d];
+    if (work.owns_newest() && d < kD) {
+      const int64_t head_offset = static_cast<int64_t>(work.kv_head) * kD;
+      const T* k_head = static_cast<const T*>(user.k) + work.batch * user.k_batch_stride_elems + head_offset;
+      k = k_head[d];
+      k_partner = k_head[partner];
+      v = (static_cast<const T*>(user.v) + work.batch * user.v_batch_stride_elems + head_offset)[d];
     }
   }
+
+  // Puts the rotated queries where the engine wants them, zeros for heads and elements that do not exist, and, if the
+  // block has the newest slot, writes the new key and value there. Blocks that share a large group write the same bytes.
+  __device__ __forceinline__ void stage(const AttendParams& params, const BlockWork& work, int d,
+                                        typename Engine::Shared& shared) const {
+    const SingleQueryAttentionParams& user = params.user;
+    const Rotation rotation = rotation_at(params, work.position, RotaryElement(user, d));
+#pragma unroll
+    for (int h = 0; h < Config::kHeads; ++h) {
+      Engine::store_query(shared, h, d, rotation.apply(widen(q[h]), widen(q_partner[h])));
+    }
+    if (work.owns_newest() && d < kD) {
+      constexpr int kX = kCacheVectorElems<T>;
+      const int64_t cache_len = user.cache_len, cache_offset = work.kv_row(user) * cache_len * kD;
+      T* k_slots = static_cast<T*>(user.k_cache) + cache_offset + static_cast<int64_t>(work.newest) * kX;
+      T* v_slot = static_cast<T*>(user.v_cache) + cache_offset + static_cast<int64_t>(work.newest) * kD;
+      k_slots[d / kX * cache_len * kX + d % kX] = narrow<T>(rotation.apply(widen(k), widen(k_partner)));
+      v_slot[d] = v;
+    }
+  }
+};
+
+template <typename Config>
+__device__ __forceinline__ int64_t head_row(const AttendParams& params, const BlockWork& work, int head) {
+  return static_cast<int64_t>(work.batch) * params.user.heads + work.first_head + head;
 }
 
-// Merges the warps' results in warp order and writes them: the output itself if the block had the whole sequence, else
-// the piece's mean and the logarithm of its sum.
 template <typename Config>
-__device__ __forceinline__ void write_block(const AttendParams& params, const BlockWork& work,
-                                            const AttendShared<Config>& shared) {
+__device__ __forceinline__ void write_output(const AttendParams& params, const BlockWork& work, int h, int d, float x) {
   using T = typename Config::Element;
-  constexpr int kD = Config::kHeadDim, kWarps = Config::kWarps;
-  const bool whole = work.range.used_splits == 1;
+  static_cast<T*>(params.user.out)[head_row<Config>(params, work, h) * Config::kHeadDim + d] = narrow<T>(x);
+}
+
+// Merges the warps' results in warp order. The block's mean goes to the output if it had the whole sequence; else, with
+// the logarithm of its sum, to shared memory for its cluster or to the workspace.
+template <typename Config>
+__device__ __forceinline__ void merge_warps(const AttendParams& params, const BlockWork& work,
+                                            AttendShared<Config>& shared) {
+  constexpr int kD = Config::kHeadDim, kWarps = Config::kWarps, kStride = AttendShared<Config>::kOutStride;
+#pragma unroll 1
   for (int i = threadIdx.x; i < work.heads * kD; i += Config::kThreads) {
     const int h = i / kD, d = i % kD;
     float max = -INFINITY;
@@ -167,20 +210,60 @@ __device__ __forceinline__ void write_block(const AttendParams& params, const Bl
     float sum = 0.0f, out = 0.0f;
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
-      const float weight = decay(shared.max[w][h], max);
+      const float weight = exp2f(shared.max[w][h] - max);  // 0 for a warp without a tile
       sum = fmaf(weight, shared.sum[w][h], sum);
-      out = fmaf(weight, shared.out[w][h * AttendShared<Config>::kOutStride + d], out);
+      out = fmaf(weight, shared.out[w][h * kStride + d], out);
     }
-    out /= sum;
-    const int64_t head_row = static_cast<int64_t>(work.batch) * params.user.heads + work.first_head + h;
-    if (whole) {
-      static_cast<T*>(params.user.out)[head_row * kD + d] = narrow<T>(out);
+    out = __fdividef(out, sum);  // 2 ulp; the sum lies between 1 and L
+    if (work.range.used_splits == 1) {
+      write_output<Config>(params, work, h, d, out);
+    } else if (params.clustered) {
+      shared.out[0][h * kStride + d] = out;  // only this thread has read it
+      if (d == 0) shared.lse[h] = max + log2f(sum);
     } else {
-      const int64_t piece = head_row * params.splits + blockIdx.y;
+      const int64_t piece = head_row<Config>(params, work, h) * params.splits + blockIdx.y;
       params.partial_out[piece * kD + d] = out;
       if (d == 0) params.partial_lse[piece] = max + log2f(sum);
     }
   }
+}
+
+// Merges the blocks of a cluster in piece order; each writes its share of the output.
+template <typename Config>
+__device__ __forceinline__ void merge_cluster(const AttendParams& params, const BlockWork& work,
+                                              const AttendShared<Config>& shared) {
+  constexpr int kD = Config::kHeadDim;
+  const int pieces = work.range.used_splits;
+  cluster_barrier_arrive_release();
+  cluster_barrier_wait();
+#pragma unroll 1
+  for (int i = blockIdx.y * Config::kThreads + threadIdx.x; i < work.heads * kD; i += pieces * Config::kThreads) {
+    const int h = i / kD, d = i % kD;
+    float lse[kMaxClusterSplits], out[kMaxClusterSplits], max = -INFINITY;
+#pragma unroll
+    for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
+      if (piece < pieces) {
+        lse[piece] = load_from_block(&shared.lse[h], piece);
+        out[piece] = load_from_block(&shared.out[0][h * AttendShared<Config>::kOutStride + d], piece);
+      }
+    }
+#pragma unroll
+    for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
+      if (piece < pieces) max = fmaxf(max, lse[piece]);
+    }
+    float sum = 0.0f, total = 0.0f;
+#pragma unroll
+    for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
+      if (piece < pieces) {
+        const float weight = exp2f(lse[piece] - max);
+        sum += weight;
+        total = fmaf(weight, out[piece], total);
+      }
+    }
+    write_output<Config>(params, work, h, d, __fdividef(total, sum));
+  }
+  cluster_barrier_arrive();  // nobody leaves while its shared memory is read
+  cluster_barrier_wait();
 }
 
 template <typename Config>
@@ -191,65 +274,74 @@ __device__ __forceinline__ void write_zeros(const AttendParams& params, const Bl
   for (int i = threadIdx.x; i < work.heads * Config::kHeadDim; i += Config::kThreads) out[i] = narrow<T>(0.0f);
 }
 
+// A block's own part: from the token to the warps' results in shared memory.
+template <typename Config>
+__device__ __forceinline__ void attend_range(const AttendParams& params, const BlockWork& work,
+                                             AttendShared<Config>& shared) {
+  using T = typename Config::Element;
+  using Engine = typename Config::Engine;
+  const SingleQueryAttentionParams& user = params.user;
+  const int64_t cache_offset = work.kv_row(user) * user.cache_len * Config::kHeadDim;
+  const CacheView<T> cache = {static_cast<const T*>(user.k_cache) + cache_offset,
+                              static_cast<const T*>(user.v_cache) + cache_offset, user.cache_len, work.range.end,
+                              work.newest};
+
+  constexpr int kTokenElements = (Engine::kQueryPadding + Config::kThreads - 1) / Config::kThreads;
+  TokenElement<Config> token[kTokenElements];
+#pragma unroll
+  for (int i = 0; i < kTokenElements; ++i) token[i].load(params, work, threadIdx.x + i * Config::kThreads);
+
+  constexpr int kTile = Engine::kTileSlots, kStep = kTile * Config::kWarps;
+  const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
+  int tile = work.range.begin + warp * kTile;
+  Engine engine(cache, lane);
+  const auto prefetch = [&](int next) {
+    engine.prefetch_keys(next);
+    engine.prefetch_values(next);
+  };
+  // The first loads overlap with staging the token, unless they would read the slot about to be written.
+  const bool early = work.newest < tile || work.newest >= tile + kTile;
+  if (early && tile < cache.end) prefetch(tile);
+
+#pragma unroll
+  for (int i = 0; i < kTokenElements; ++i) {
+    const int d = threadIdx.x + i * Config::kThreads;
+    if (d < Engine::kQueryPadding) token[i].stage(params, work, d, shared.engine);
+  }
+  if (threadIdx.x < Config::kHeads) {
+    constexpr float kLog2E = 1.4426950408889634f;
+    const bool biased = user.alibi_slopes != nullptr && static_cast<int>(threadIdx.x) < work.heads;
+    shared.slopes[threadIdx.x] = biased ? user.alibi_slopes[work.first_head + threadIdx.x] * kLog2E : 0.0f;
+  }
+  __syncthreads();
+  engine.set_slopes(shared.slopes);
+
+  if (!early) prefetch(tile);
+  for (; tile < cache.end; tile += kStep) {
+    const bool more = tile + kStep < cache.end;
+    engine.score(shared.engine, tile, params.logit_scale);
+    if (more) engine.prefetch_keys(tile + kStep);
+    engine.accumulate();
+    if (more) engine.prefetch_values(tile + kStep);
+  }
+  engine.finish(shared.max[warp], shared.sum[warp], shared.out[warp], AttendShared<Config>::kOutStride);
+  __syncthreads();
+}
+
 template <typename Config>
 __global__ void __launch_bounds__(Config::kThreads, Config::kMinBlocksPerSm)
     attend_kernel(const __grid_constant__ AttendParams params) {
-  using T = typename Config::Element;
-  using Engine = typename Config::Engine;
   __shared__ AttendShared<Config> shared;
-  __shared__ float slopes[Config::kHeads];
-
   allow_next_kernel();
   const BlockWork work = block_work<Config::kHeads>(params);
   if (work.position < 0) {
     if (blockIdx.y == 0) write_zeros<Config>(params, work);
     return;
   }
-  if (work.range.begin >= work.range.end) return;
-
-  const SingleQueryAttentionParams& user = params.user;
-  const int64_t kv_row = static_cast<int64_t>(work.batch) * user.kv_heads + work.kv_head;
-  const int64_t cache_offset = kv_row * user.cache_len * Config::kHeadDim;
-  const int newest = work.position % user.cache_len;
-  const CacheView<T> cache = {static_cast<const T*>(user.k_cache) + cache_offset,
-                              static_cast<const T*>(user.v_cache) + cache_offset, user.cache_len, work.range.end,
-                              newest};
-
-  constexpr int kTile = Engine::kTileSlots, kStep = kTile * Config::kWarps;
-  const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  int tile = work.range.begin + warp * kTile;
-  Engine engine(cache, lane);
-  // The first loads overlap with staging the token, unless they would read the slot about to be written.
-  const bool early = newest < tile || newest >= tile + kTile;
-  if (early && tile < cache.end) {
-    engine.prefetch_keys(tile);
-    engine.prefetch_values(tile);
-  }
-
-  stage_token<Config>(params, work, newest, shared.engine);
-  if (threadIdx.x < Config::kHeads) {
-    constexpr float kLog2E = 1.4426950408889634f;
-    const bool biased = user.alibi_slopes != nullptr && static_cast<int>(threadIdx.x) < work.heads;
-    slopes[threadIdx.x] = biased ? user.alibi_slopes[work.first_head + threadIdx.x] * kLog2E : 0.0f;
-  }
-  __syncthreads();
-  engine.set_slopes(slopes);
-
-  if (!early) {
-    engine.prefetch_keys(tile);
-    engine.prefetch_values(tile);
-  }
-  // Loads of a tile past the end are masked off, so the last round needs no case of its own.
-  for (; tile < cache.end; tile += kStep) {
-    engine.score(shared.engine, tile, params.logit_scale);
-    engine.prefetch_keys(tile + kStep);
-    engine.accumulate();
-    engine.prefetch_values(tile + kStep);
-  }
-
-  engine.finish(shared.max[warp], shared.sum[warp], shared.out[warp], AttendShared<Config>::kOutStride);
-  __syncthreads();
-  write_block<Config>(params, work, shared);
+  if (work.range.begin >= work.range.end) return;  // a cluster's barriers do not wait for blocks that have left
+  attend_range<Config>(params, work, shared);
+  merge_warps<Config>(params, work, shared);
+  if (params.clustered && work.range.used_splits > 1) merge_cluster<Config>(params, work, shared);
 }
 
 // Merges the pieces of one query head in piece order: warps take every eighth piece, lanes four elements each.
@@ -273,26 +365,38 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize, head_dim = user.head_dim;
   const float* lse = params.partial_lse + head_row * params.splits;
   const float* partial = params.partial_out + head_row * params.splits * head_dim;
+  const auto load = [&](int piece, int d) {
+    const bool exists = piece < pieces && d < head_dim;
+    return exists ? *reinterpret_cast<const float4*>(partial + static_cast<int64_t>(piece) * head_dim + d) : float4{};
+  };
+  const auto weight_of = [&](int piece, float max) { return piece < pieces ? exp2f(lse[piece] - max) : 0.0f; };
+
+  // The first pieces' loads do not wait for the weights.
+  constexpr int kAhead = 4, kStep = kAhead * MergeConfig::kWarps;
+  float4 x[kAhead];
+#pragma unroll
+  for (int j = 0; j < kAhead; ++j) x[j] = load(warp + j * MergeConfig::kWarps, lane * 4);
+
   float max = -INFINITY;
   for (int i = lane; i < pieces; i += kWarpSize) max = fmaxf(max, lse[i]);
-#pragma unroll
-  for (int distance = 1; distance < kWarpSize; distance *= 2) {
-    max = fmaxf(max, __shfl_xor_sync(kFullMask, max, distance));
-  }
+  max = max_over_lanes<1>(max);
   float sum = 0.0f;
   for (int i = lane; i < pieces; i += kWarpSize) sum += exp2f(lse[i] - max);
-  sum = Sum::over_warp(sum);
+  sum = sum_over_lanes<1>(sum);
 
   for (int d = lane * 4; d < head_dim; d += kWarpSize * 4) {
     float4 acc = {};
-#pragma unroll 4
-    for (int i = warp; i < pieces; i += MergeConfig::kWarps) {
-      const float weight = exp2f(lse[i] - max);
-      const float4 x = *reinterpret_cast<const float4*>(partial + static_cast<int64_t>(i) * head_dim + d);
-      acc.x = fmaf(weight, x.x, acc.x);
-      acc.y = fmaf(weight, x.y, acc.y);
-      acc.z = fmaf(weight, x.z, acc.z);
-      acc.w = fmaf(weight, x.w, acc.w);
+    for (int first = warp; first < pieces; first += kStep) {
+#pragma unroll
+      for (int j = 0; j < kAhead; ++j) {
+        const int piece = first + j * MergeConfig::kWarps;
+        if (first != warp || d != lane * 4) x[j] = load(piece, d);
+        const float weight = weight_of(piece, max);
+        acc.x = fmaf(weight, x[j].x, acc.x);
+        acc.y = fmaf(weight, x[j].y, acc.y);
+        acc.z = fmaf(weight, x[j].z, acc.z);
+        acc.w = fmaf(weight, x[j].w, acc.w);
+      }
     }
     *reinterpret_cast<float4*>(&out[warp][d]) = acc;
   }
@@ -305,33 +409,57 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
   }
 }
 
-template <typename Config>
-cudaError_t launch_attend(const AttendParams& params, cudaStream_t stream) {
-  const int64_t rows = static_cast<int64_t>(params.user.batch) * params.user.kv_heads * params.head_tiles;
-  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(params.splits));
-  attend_kernel<Config><<<grid, Config::kThreads, 0, stream>>>(params);
-  return checked_launch();
+// Clusters and programmatic launch are compiled from sm_90 on only, so ask what code this device runs, not which device
+// it is: it may have compiled an older architecture's PTX.
+template <typename Kernel>
+cudaError_t has_sm90_code(Kernel kernel, bool* answer) {
+  cudaFuncAttributes attributes{};
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+  *answer = attributes.ptxVersion >= 90;
+  return error;
+}
+
+template <typename Kernel>
+cudaError_t launch(Kernel kernel, const AttendParams& params, dim3 grid, int threads, cudaLaunchAttribute* attribute,
+                   cudaStream_t stream) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  config.attrs = attribute;
+  config.numAttrs = attribute != nullptr ? 1 : 0;
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, params);
+  const cudaError_t last = checked_launch();
+  return error != cudaSuccess ? error : last;
 }
 
 template <typename T>
-cudaError_t launch_merge(const AttendParams& params, cudaStream_t stream) {
-  // The attribute lets the merge be set up while the attention kernel drains. Its wait is compiled from sm_90 on only,
-  // so ask what code this device runs, not which device it is.
-  cudaFuncAttributes attributes;
-  if (const cudaError_t error = cudaFuncGetAttributes(&attributes, merge_kernel<T>); error != cudaSuccess) return error;
-  cudaLaunchAttribute overlap{};
+cudaError_t launch_merge(const AttendParams& params, bool sm90, cudaStream_t stream) {
+  cudaLaunchAttribute overlap{};  // the merge is set up while the attention kernel drains
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
+  const dim3 grid(static_cast<unsigned>(params.user.batch) * static_cast<unsigned>(params.user.heads));
+  return launch(merge_kernel<T>, params, grid, MergeConfig::kThreads, sm90 ? &overlap : nullptr, stream);
+}
 
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(params.user.batch) * static_cast<unsigned>(params.user.heads));
-  config.blockDim = dim3(MergeConfig::kThreads);
-  config.stream = stream;
-  config.attrs = &overlap;
-  config.numAttrs = attributes.ptxVersion >= 90 ? 1 : 0;
-  const cudaError_t error = cudaLaunchKernelEx(&config, merge_kernel<T>, params);
-  const cudaError_t last = checked_launch();
-  return error != cudaSuccess ? error : last;
+template <typename Config>
+cudaError_t launch_attend(const AttendParams& request, cudaStream_t stream) {
+  AttendParams params = request;
+  bool sm90 = false;
+  if (const cudaError_t error = has_sm90_code(attend_kernel<Config>, &sm90); error != cudaSuccess) return error;
+  const auto splits = static_cast<unsigned>(params.splits);
+  params.clustered = sm90 && splits > 1 && splits <= kMaxClusterSplits;
+
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = 1;
+  cluster.val.clusterDim.y = splits;
+  cluster.val.clusterDim.z = 1;
+  const int64_t rows = static_cast<int64_t>(params.user.batch) * params.user.kv_heads * params.head_tiles;
+  const cudaError_t error = launch(attend_kernel<Config>, params, dim3(static_cast<unsigned>(rows), splits),
+                                   Config::kThreads, params.clustered ? &cluster : nullptr, stream);
+  if (error != cudaSuccess || params.clustered || splits == 1) return error;
+  return launch_merge<typename Config::Element>(params, sm90, stream);
 }
 
 // The dispatch table: one row per head size, a column per number of query heads in a block. Groups of up to four heads
@@ -357,8 +485,7 @@ cudaError_t attend(const AttendParams& params, cudaStream_t stream) {
   for (const AttendRow& row : kAttendTable<T>) {
     if (row.head_dim != params.user.head_dim) continue;
     const auto launch = params.group_heads <= 4 ? row.up_to_4_heads : row.up_to_8_heads;
-    const cudaError_t error = launch(params, stream);
-    return error == cudaSuccess && params.splits > 1 ? launch_merge<T>(params, stream) : error;
+    return launch(params, stream);
   }
   return cudaErrorInvalidValue;
 }

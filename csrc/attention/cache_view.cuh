@@ -7,14 +7,22 @@
 
 namespace awq {
 
+// Elements of a 16-byte cache vector: x of the key cache's layout.
+template <typename T>
+constexpr int kCacheVectorElems = 16 / static_cast<int>(sizeof(T));
+
 // One key-value head's caches and the slots of one block.
 template <typename T>
 struct CacheView {
   const T* k;         // [D/x, L, x]
   const T* v;         // [L, D]
   int64_t cache_len;  // L
-  int end;            // first slot not to be read
+  int end;            // first slot not to be read; at least 1
   int newest;         // slot of the current token
+
+  // A tile's slots past the end read the last one instead, and count with probability zero. That costs one instruction
+  // per slot, where masked loads need a predicate and zeros for every register.
+  __device__ __forceinline__ int readable(int slot) const { return min(slot, end - 1); }
 
   // Position of a slot minus the current one: 0 for the newest, falling backwards around the circle.
   __device__ __forceinline__ float distance(int slot) const {

@@ -7,7 +7,6 @@
 
 #include "csrc/attention/device_ops.cuh"
 #include "csrc/attention/cache_view.cuh"
-#include "csrc/common/reduce.cuh"
 
 namespace awq {
 
@@ -21,18 +20,21 @@ class FmaEngine {
 
  public:
   static constexpr int kTileSlots = kWarpSize;
-  static constexpr int kX = kVecElems<T>;
+  static constexpr int kX = kCacheVectorElems<T>;
   static constexpr int kVectors = kHeadDim / kX;                                                   // of a slot
   static constexpr int kSlotLanes = kVectors >= kWarpSize ? kWarpSize : power_of_two_from(kVectors);  // lanes per slot
   static constexpr int kLaneVectors = (kVectors + kSlotLanes - 1) / kSlotLanes;
   static constexpr int kSlotsAtOnce = kWarpSize / kSlotLanes;
-  static constexpr int kBatch = 8;  // loads in flight per lane
+  // Loads in flight per lane; of keys a number that divides the vectors.
+  static constexpr int kBatch = 8;
+  static constexpr int kKeyBatch = kVectors % 8 == 0 ? 8 : kVectors % 4 == 0 ? 4 : 2;
   static_assert(kHeadDim % kX == 0 && kHeads % 4 == 0, "whole vectors; queries are read four heads at a time");
 
-  struct alignas(16) Shared {
-    float q[kHeadDim][kHeads];
-  };
   static constexpr int kQueryPadding = kHeadDim;
+
+  struct alignas(16) Shared {
+    float q[kQueryPadding][kHeads];
+  };
 
   static __device__ __forceinline__ void store_query(Shared& shared, int head, int d, float value) {
     shared.q[d][head] = value;
@@ -60,16 +62,15 @@ class FmaEngine {
 
   __device__ __forceinline__ void score(const Shared& shared, int tile, float logit_scale) {
     float dot[kHeads] = {};
-#pragma unroll
-    for (int first = 0; first < kVectors; first += kBatch) {
+#pragma unroll 1
+    for (int first = 0; first < kVectors; first += kKeyBatch) {
       if (first > 0) load_keys(tile, first);
 #pragma unroll
-      for (int i = 0; i < kBatch; ++i) {
-        if (first + i >= kVectors) break;
-        const Vec<T>& k = reinterpret_cast<const Vec<T>&>(k_[i]);
+      for (int i = 0; i < kKeyBatch; ++i) {
+        const auto& k = reinterpret_cast<const T(&)[kX]>(k_[i]);
 #pragma unroll
         for (int e = 0; e < kX; ++e) {
-          const float key = widen(k.elem[e]);
+          const float key = widen(k[e]);
           const float* q = shared.q[(first + i) * kX + e];
 #pragma unroll
           for (int h = 0; h < kHeads; h += 4) {
@@ -94,12 +95,7 @@ class FmaEngine {
   __device__ __forceinline__ void accumulate() {
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
-      float tile_max = p_[h];
-#pragma unroll
-      for (int distance = 1; distance < kWarpSize; distance *= 2) {
-        tile_max = fmaxf(tile_max, __shfl_xor_sync(kFullMask, tile_max, distance));
-      }
-      const float new_max = fmaxf(max_[h], tile_max);
+      const float new_max = fmaxf(max_[h], max_over_lanes<1>(p_[h]));
       const float scale = decay(max_[h], new_max);
       max_[h] = new_max;
       p_[h] = exp2f(p_[h] - new_max);
@@ -115,11 +111,12 @@ class FmaEngine {
       uint4 v[kSlotsPerBatch][kLaneVectors];
 #pragma unroll
       for (int i = 0; i < kSlotsPerBatch; ++i) {
-        const int64_t slot = tile_ + first + i * kSlotsAtOnce + own_slot;
+        const int slot = cache_.readable(tile_ + first + i * kSlotsAtOnce + own_slot);
+        const T* address = cache_.v + static_cast<int64_t>(slot) * kHeadDim;
 #pragma unroll
         for (int n = 0; n < kLaneVectors; ++n) {
-          const int vector = own_vector + n * kSlotLanes;
-          v[i][n] = load_cache_vector(cache_.v + slot * kHeadDim + vector * kX, slot < cache_.end && vector < kVectors);
+          // Lanes past the last vector repeat it; their output is not written.
+          v[i][n] = load_cache_vector(address + min(own_vector + n * kSlotLanes, kVectors - 1) * kX);
         }
       }
 #pragma unroll
@@ -127,12 +124,12 @@ class FmaEngine {
         const int source = first + i * kSlotsAtOnce + own_slot;
 #pragma unroll
         for (int h = 0; h < kHeads; ++h) {
-          const float p = __shfl_sync(kFullMask, p_[h], source);
+          const float p = __shfl_sync(0xffffffffu, p_[h], source);
 #pragma unroll
           for (int n = 0; n < kLaneVectors; ++n) {
-            const Vec<T>& value = reinterpret_cast<const Vec<T>&>(v[i][n]);
+            const auto& value = reinterpret_cast<const T(&)[kX]>(v[i][n]);
 #pragma unroll
-            for (int e = 0; e < kX; ++e) out_[h][n * kX + e] = fmaf(p, widen(value.elem[e]), out_[h][n * kX + e]);
+            for (int e = 0; e < kX; ++e) out_[h][n * kX + e] = fmaf(p, widen(value[e]), out_[h][n * kX + e]);
           }
         }
       }
@@ -142,7 +139,7 @@ class FmaEngine {
   __device__ __forceinline__ void finish(float* max, float* sum, float* out, int row_stride) {
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
-      const float total = Sum::over_warp(sum_[h]);
+      const float total = sum_over_lanes<1>(sum_[h]);
       if (lane_ == 0) {
         max[h] = max_[h];
         sum[h] = total;
@@ -152,11 +149,7 @@ class FmaEngine {
         const int vector = lane_ % kSlotLanes + n * kSlotLanes;
 #pragma unroll
         for (int e = 0; e < kX; ++e) {
-          float x = out_[h][n * kX + e];
-#pragma unroll
-          for (int distance = kSlotLanes; distance < kWarpSize; distance *= 2) {
-            x += __shfl_xor_sync(kFullMask, x, distance);
-          }
+          const float x = sum_over_lanes<kSlotLanes>(out_[h][n * kX + e]);
           if (lane_ < kSlotLanes && vector < kVectors) out[h * row_stride + vector * kX + e] = x;
         }
       }
@@ -165,18 +158,19 @@ class FmaEngine {
 
  private:
   __device__ __forceinline__ void load_keys(int tile, int first) {
-    const int64_t slot = tile + lane_;
+    const int64_t vector_stride = cache_.cache_len * kX;
+    const T* address = cache_.k + first * vector_stride + static_cast<int64_t>(cache_.readable(tile + lane_)) * kX;
 #pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      if (first + i >= kVectors) break;
-      k_[i] = load_cache_vector(cache_.k + ((first + i) * cache_.cache_len + slot) * kX, slot < cache_.end);
+    for (int i = 0; i < kKeyBatch; ++i) {
+      k_[i] = load_cache_vector(address);
+      address += vector_stride;
     }
   }
 
   const CacheView<T>& cache_;
   const int lane_;
   int tile_ = 0;
-  uint4 k_[kBatch];
+  uint4 k_[kKeyBatch];
   float out_[kHeads][kLaneVectors * kX];
   float p_[kHeads];  // this lane's slot: logit, then probability
   float max_[kHeads], sum_[kHeads], slope_[kHeads];

@@ -18,7 +18,6 @@
 #include "csrc/attention/device_ops.cuh"
 #include "csrc/attention/cache_view.cuh"
 #include "csrc/common/mma.cuh"
-#include "csrc/common/reduce.cuh"
 
 namespace awq {
 
@@ -51,7 +50,7 @@ class MmaEngine {
     }
   }
 
-  // Elements of the last step past D must be zero: they meet zeros of K, but 0 * NaN is NaN.
+  // Elements of the last step past D must be zero, as the keys there are: 0 * NaN is NaN.
   static constexpr int kQueryPadding = kKeySteps * 32;
 
   __device__ __forceinline__ MmaEngine(const CacheView<T>& cache, int lane) : cache_(cache), row_(lane / 4), quad_(lane % 4) {
@@ -74,15 +73,21 @@ class MmaEngine {
   }
 
   __device__ __forceinline__ void prefetch_keys(int tile) {
-    const int64_t slot = tile + row_;
-    const bool valid[2] = {slot < cache_.end, slot + 8 < cache_.end};
+    const int64_t vector_stride = cache_.cache_len * 8;
+    const T* lane_keys = cache_.k + quad_ * vector_stride;
+    const T* address[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      address[half] = lane_keys + static_cast<int64_t>(cache_.readable(tile + row_ + 8 * half)) * 8;
+    }
 #pragma unroll
     for (int i = 0; i < kKeySteps; ++i) {
-      const int vector = 4 * i + quad_;
-      const T* address = cache_.k + (vector * cache_.cache_len + slot) * 8;
+      // Of half a step quads 2 and 3 read what 0 and 1 do; score() clears it.
+      const int64_t back = is_half_step(i) && quad_ >= 2 ? 2 * vector_stride : 0;
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        k_[i][half] = load_cache_vector(address + half * 64, valid[half] && vector < kVectors);
+        k_[i][half] = load_cache_vector(address[half] - back);
+        address[half] += 4 * vector_stride;
       }
     }
   }
@@ -90,11 +95,12 @@ class MmaEngine {
   __device__ __forceinline__ void prefetch_values(int tile) {
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
-      const int64_t slot = tile + 2 * quad_ + (e & 1) + (e & 2) * 4;
-      const T* address = cache_.v + slot * kHeadDim + row_ * 8;
+      const int slot = cache_.readable(tile + 2 * quad_ + (e & 1) + (e & 2) * 4);
+      const T* address = cache_.v + static_cast<int64_t>(slot) * kHeadDim;
 #pragma unroll
       for (int i = 0; i < kValueSteps; ++i) {
-        v_[i][e] = load_cache_vector(address + i * 64, slot < cache_.end && 8 * i + row_ < kVectors);
+        // Rows past the last vector repeat it; their output is not written.
+        v_[i][e] = load_cache_vector(address + min(8 * i + row_, kVectors - 1) * 8);
       }
     }
   }
@@ -105,7 +111,8 @@ class MmaEngine {
 #pragma unroll
     for (int i = 0; i < kKeySteps; ++i) {
       const uint4 q = *reinterpret_cast<const uint4*>(&shared.q[i][row_][quad_ * 8]);
-      const uint4 k0 = k_[i][0], k1 = k_[i][1];
+      uint4 k0 = k_[i][0], k1 = k_[i][1];
+      if (is_half_step(i) && quad_ >= 2) k0 = k1 = uint4{};
       mma_m16n8k16<T>(c[0], {k0.x, k1.x, k0.y, k1.y}, q.x, q.y);
       mma_m16n8k16<T>(c[1], {k0.z, k1.z, k0.w, k1.w}, q.z, q.w);
     }
@@ -128,12 +135,7 @@ class MmaEngine {
     float p[kLaneHeads][2], scale[kLaneHeads];
 #pragma unroll
     for (int j = 0; j < kLaneHeads; ++j) {
-      float tile_max = fmaxf(logit_[j][0], logit_[j][1]);
-#pragma unroll
-      for (int distance = 4; distance < kWarpSize; distance *= 2) {
-        tile_max = fmaxf(tile_max, __shfl_xor_sync(kFullMask, tile_max, distance));
-      }
-      const float new_max = fmaxf(max_[j], tile_max);
+      const float new_max = fmaxf(max_[j], max_over_lanes<4>(fmaxf(logit_[j][0], logit_[j][1])));
       scale[j] = decay(max_[j], new_max);
       max_[j] = new_max;
       p[j][0] = exp2f(logit_[j][0] - new_max);
@@ -172,14 +174,11 @@ class MmaEngine {
   __device__ __forceinline__ void finish(float* max, float* sum, float* out, int row_stride) {
 #pragma unroll
     for (int j = 0; j < kLaneHeads; ++j) {
-#pragma unroll
-      for (int distance = 4; distance < kWarpSize; distance *= 2) {
-        sum_[j] += __shfl_xor_sync(kFullMask, sum_[j], distance);
-      }
+      const float total = sum_over_lanes<4>(sum_[j]);
       const int head = quad_ * kLaneHeads + j;
       if (row_ == 0) {
         max[head] = max_[j];
-        sum[head] = sum_[j];
+        sum[head] = total;
       }
 #pragma unroll
       for (int i = 0; i < kValueSteps; ++i) {
@@ -195,6 +194,7 @@ class MmaEngine {
   }
 
  private:
+  static constexpr __host__ __device__ bool is_half_step(int i) { return kVectors % 4 != 0 && i == kKeySteps - 1; }
   static __device__ __forceinline__ uint32_t word(const uint4& v, int w) {
     return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
   }
