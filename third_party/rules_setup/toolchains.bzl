@@ -1,23 +1,14 @@
-"""What the rules' own repositories want called from WORKSPACE, once they are declared.
+"""What the rules' own repositories want called from WORKSPACE second: rules that cannot be loaded before rules_setup()."""
 
-The offline mode replaces this repository by third_party/bazel_offline/rules_setup.
-"""
-
-load("@bazel_features//:deps.bzl", "bazel_features_deps")
-load("@bazel_skylib//:workspace.bzl", "bazel_skylib_workspace")
-load("@rules_cc//cc:extensions.bzl", "compatibility_proxy_repo")
 load("@rules_cuda//cuda:repositories.bzl", "rules_cuda_dependencies", "rules_cuda_toolchains")
 load("@rules_python//python:repositories.bzl", "py_repositories", "python_register_toolchains")
 
-def rules_setup(python_versions):
-    """Calls the rules' set-up functions.
+def toolchains_setup(python_versions):
+    """Declares CUDA's and Python's repositories.
 
     Args:
       python_versions: the Python versions to declare as @python_3_11 and so on.
     """
-    bazel_features_deps()
-    bazel_skylib_workspace()
-    compatibility_proxy_repo()
 
     # @cuda has to exist; the toolchain that is used is this project's own.
     rules_cuda_dependencies()

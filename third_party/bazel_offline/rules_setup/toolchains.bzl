@@ -1,15 +1,13 @@
-"""Stands for third_party/rules_setup offline: Debian's rules need no set-up, and Python is what the machine has."""
+"""Stands for third_party/rules_setup offline: Python is what the machine has."""
 
-load("@bazel_skylib//:workspace.bzl", "bazel_skylib_workspace")
 load("@awq_kernels//third_party/python:local_python.bzl", "local_python_repo")
 
-def rules_setup(python_versions):
+def toolchains_setup(python_versions):
     """Declares the machine's interpreters.
 
     Args:
       python_versions: the Python versions to declare as @python_3_11 and so on.
     """
-    bazel_skylib_workspace()
     for version in python_versions:
         local_python_repo(
             name = "python_" + version.replace(".", "_"),
