@@ -1,10 +1,10 @@
-"""What the rules' own repositories want called from WORKSPACE second: rules that cannot be loaded before rules_setup()."""
+"""Third step: CUDA's and Python's own repositories."""
 
 load("@rules_cuda//cuda:repositories.bzl", "rules_cuda_dependencies", "rules_cuda_toolchains")
 load("@rules_python//python:repositories.bzl", "py_repositories", "python_register_toolchains")
 
 def toolchains_setup(python_versions):
-    """Declares CUDA's and Python's repositories.
+    """Declares the repositories of rules_cuda and rules_python, hermetic interpreters among them.
 
     Args:
       python_versions: the Python versions to declare as @python_3_11 and so on.

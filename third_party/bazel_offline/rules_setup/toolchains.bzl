@@ -1,4 +1,4 @@
-"""Stands for third_party/rules_setup offline: Python is what the machine has."""
+"""Third step: Python is what the machine has."""
 
 load("@awq_kernels//third_party/python:local_python.bzl", "local_python_repo")
 
