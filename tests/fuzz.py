@@ -166,9 +166,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--functions", help="comma-separated names; all by default")
+    parser.add_argument("--module", help="awq_inference_engine or ft_attention; both by default")
     options = parser.parse_args()
     names = options.functions.split(",") if options.functions else list(FUNCTIONS)
-    functions = [export for export in EXPORTS if export[1] in names]
+    functions = [export for export in EXPORTS if export[1] in names and options.module in (None, export[0])]
     if not functions:
         parser.error(f"no such function; known: {', '.join(FUNCTIONS)}")
     outcomes = fuzz(options.calls, options.seed, options.device, functions, verbose=True)
