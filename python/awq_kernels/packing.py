@@ -135,7 +135,8 @@ def quantize(weight: torch.Tensor, group_size: int = 128, dtype: torch.dtype | N
     scales = ((high - low) / MAX_CODE).to(dtype)
     scales = torch.where(scales == 0, torch.ones_like(scales), scales)
     if not bool(torch.isfinite(scales).all()):
-        raise ValueError(f"quantize: weight must span at most 15 * the largest {_name(dtype)}, got {float(high.max())}")
+        span = float((high - low).max())
+        raise ValueError(f"quantize: weight must span at most 15 times the largest {_name(dtype)}, got {span:g}")
     step = scales.float()
     zero_points = torch.round(-low / step).clamp(0, MAX_CODE)
     codes = torch.round(groups / step[..., None]) + zero_points[..., None]
