@@ -7,7 +7,7 @@
 
 #include "csrc/attention/single_query_attention.h"
 
-namespace awq {
+namespace awq::attention {
 
 // A block holds the query heads of one key-value head, up to this many; a larger group takes several blocks.
 constexpr int kMaxHeadsPerBlock = 8;
@@ -18,7 +18,8 @@ constexpr int kSplitQuantum = 64;
 // Upper bound of the pieces of one sequence.
 constexpr int kMaxSplits = 256;
 
-// Up to so many pieces form a thread block cluster (sm_90), which every such device can hold, and merge in shared memory.
+// Up to so many pieces form a thread block cluster (sm_90), which every such device can hold, and merge in shared
+// memory.
 constexpr int kMaxClusterSplits = 8;
 
 // The part [begin, end) of a row's `slots` filled cache slots that piece `split` holds. Attention and merge both derive
@@ -44,15 +45,16 @@ constexpr int kPairBits = 7;
 
 struct AttendParams {
   SingleQueryAttentionParams user;
-  int group_heads;      // H / Hk
-  int head_tiles;       // blocks that share one key-value head
-  int splits;           // pieces of a sequence, at most
-  float logit_scale;    // log2(e) / sqrt(D): softmax works with powers of two
-  double rotary_turns;  // rotary_scale / (2 pi), turns of pair 0 per position
-  double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to the last one's
-  bool clustered;       // the pieces of a sequence are a cluster; else they meet in the workspace:
-  float* partial_out;   // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
-  float* partial_lse;   // [B, H, splits], log2 of the pieces' sums of exponentials
+  int group_heads;                  // H / Hk
+  int head_tiles;                   // blocks that share one key-value head
+  int splits;                       // pieces of a sequence, at most
+  float logit_scale;                // log2(e) / sqrt(D): softmax works with powers of two
+  double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
+  double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
+                                    // the last one's
+  bool clustered;                   // the pieces of a sequence are a cluster; else they meet in the workspace:
+  float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
+  float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials
 };
 
 // Launch the kernels for one element type; csrc/attention/attend_*.cu.
@@ -60,4 +62,4 @@ cudaError_t attend_fp16(const AttendParams& params, cudaStream_t stream);
 cudaError_t attend_bf16(const AttendParams& params, cudaStream_t stream);
 cudaError_t attend_fp32(const AttendParams& params, cudaStream_t stream);
 
-}  // namespace awq
+}  // namespace awq::attention

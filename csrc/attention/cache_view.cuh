@@ -5,7 +5,7 @@
 
 #include "csrc/common/convert.cuh"
 
-namespace awq {
+namespace awq::attention {
 
 // Elements of a 16-byte cache vector: x of the key cache's layout.
 template <typename T>
@@ -36,4 +36,4 @@ __device__ __forceinline__ float decay(float old_max, float new_max) {
   return old_max == -INFINITY ? 0.0f : exp2f(old_max - new_max);
 }
 
-}  // namespace awq
+}  // namespace awq::attention

@@ -5,7 +5,7 @@
 
 #include "csrc/common/reduce.cuh"
 
-namespace awq {
+namespace awq::attention {
 
 // Sixteen bytes of a cache. Each is used once per launch, so the lines are not kept in L1. An ordinary load, not
 // ld.global.nc: the block reads back the slot it has just written. Volatile keeps the loads where the software pipeline
@@ -55,8 +55,8 @@ __device__ __forceinline__ void wait_for_previous_kernel() {
 #endif
 }
 
-// A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what this
-// thread has written visible to those that wait, at the price of a memory barrier.
+// A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
+// this thread has written visible to those that wait, at the price of a memory barrier.
 __device__ __forceinline__ void cluster_barrier_arrive_release() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
@@ -91,4 +91,4 @@ __device__ __forceinline__ float load_from_block(const float* local, unsigned ra
   return value;
 }
 
-}  // namespace awq
+}  // namespace awq::attention

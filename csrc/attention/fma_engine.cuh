@@ -5,10 +5,10 @@
 // are taken at a time and their sums added at the end.
 #pragma once
 
-#include "csrc/attention/device_ops.cuh"
 #include "csrc/attention/cache_view.cuh"
+#include "csrc/attention/device_ops.cuh"
 
-namespace awq {
+namespace awq::attention {
 
 template <typename T, int kHeadDim, int kHeads>
 class FmaEngine {
@@ -21,7 +21,7 @@ class FmaEngine {
  public:
   static constexpr int kTileSlots = kWarpSize;
   static constexpr int kX = kCacheVectorElems<T>;
-  static constexpr int kVectors = kHeadDim / kX;                                                   // of a slot
+  static constexpr int kVectors = kHeadDim / kX;                                                      // of a slot
   static constexpr int kSlotLanes = kVectors >= kWarpSize ? kWarpSize : power_of_two_from(kVectors);  // lanes per slot
   static constexpr int kLaneVectors = (kVectors + kSlotLanes - 1) / kSlotLanes;
   static constexpr int kSlotsAtOnce = kWarpSize / kSlotLanes;
@@ -176,4 +176,4 @@ class FmaEngine {
   float max_[kHeads], sum_[kHeads], slope_[kHeads];
 };
 
-}  // namespace awq
+}  // namespace awq::attention

@@ -15,11 +15,11 @@
 // carry nearly fp32's precision; the tensor cores have time to spare. With up to eight, each head has one column.
 #pragma once
 
-#include "csrc/attention/device_ops.cuh"
 #include "csrc/attention/cache_view.cuh"
+#include "csrc/attention/device_ops.cuh"
 #include "csrc/common/mma.cuh"
 
-namespace awq {
+namespace awq::attention {
 
 template <typename T, int kHeadDim, int kHeads>
 class MmaEngine {
@@ -29,8 +29,8 @@ class MmaEngine {
 
   static constexpr int kTileSlots = 16;
   static constexpr int kColumns = 8;
-  static constexpr int kVectors = kHeadDim / 8;          // of a slot
-  static constexpr int kKeySteps = (kVectors + 3) / 4;   // four vectors each; D = 48, 80, 112 leave half of the last
+  static constexpr int kVectors = kHeadDim / 8;           // of a slot
+  static constexpr int kKeySteps = (kVectors + 3) / 4;    // four vectors each; D = 48, 80, 112 leave half of the last
   static constexpr int kValueSteps = (kVectors + 7) / 8;  // eight vectors each
   static constexpr bool kPaired = kHeads == 4;
   static constexpr int kLaneHeads = kPaired ? 1 : 2;  // heads whose logits a lane holds
@@ -53,7 +53,8 @@ class MmaEngine {
   // Elements of the last step past D must be zero, as the keys there are: 0 * NaN is NaN.
   static constexpr int kQueryPadding = kKeySteps * 32;
 
-  __device__ __forceinline__ MmaEngine(const CacheView<T>& cache, int lane) : cache_(cache), row_(lane / 4), quad_(lane % 4) {
+  __device__ __forceinline__ MmaEngine(const CacheView<T>& cache, int lane)
+      : cache_(cache), row_(lane / 4), quad_(lane % 4) {
 #pragma unroll
     for (int j = 0; j < kLaneHeads; ++j) {
       max_[j] = -INFINITY;
@@ -155,7 +156,7 @@ class MmaEngine {
     for (int i = 0; i < kValueSteps; ++i) {
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
-        float(&c)[4] = out_[4 * i + w];
+        float (&c)[4] = out_[4 * i + w];
 #pragma unroll
         for (int e = 0; e < 4; ++e) c[e] *= scale[kPaired ? 0 : e & 1];
         uint32_t a[4];
@@ -185,7 +186,7 @@ class MmaEngine {
         if (8 * i + row_ >= kVectors) break;
 #pragma unroll
         for (int w = 0; w < 4; ++w) {
-          const float(&c)[4] = out_[4 * i + w];
+          const float (&c)[4] = out_[4 * i + w];
           const float2 pair = kPaired ? float2{c[0] + c[1], c[2] + c[3]} : float2{c[j], c[2 + j]};
           *reinterpret_cast<float2*>(&out[head * row_stride + (8 * i + row_) * 8 + 2 * w]) = pair;
         }
@@ -207,9 +208,10 @@ class MmaEngine {
   const int row_, quad_;
   uint4 k_[kKeySteps][2];
   uint4 v_[kValueSteps][4];
-  float out_[kValueSteps * 4][4];  // [8 elements of a vector in pairs][c-fragment]: elements 2w and 2w + 1 of vector 8 i + row
+  float out_[kValueSteps * 4]
+            [4];  // [8 elements of a vector in pairs][c-fragment]: elements 2w and 2w + 1 of vector 8 i + row
   float logit_[kLaneHeads][2];
   float max_[kLaneHeads], sum_[kLaneHeads], slope_[kLaneHeads];
 };
 
-}  // namespace awq
+}  // namespace awq::attention

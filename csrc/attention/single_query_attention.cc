@@ -9,6 +9,8 @@
 namespace awq {
 namespace {
 
+using attention::AttendParams;
+
 constexpr int64_t kMaxGridX = 0x7fffffff;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -29,9 +31,9 @@ bool is_valid(const SingleQueryAttentionParams& p) {
 }
 
 // Pieces of a sequence: as many as give the least estimated time. Blocks run in waves; memory is the limit while enough
-// of them are resident, and a last wave of few blocks runs at their own speed. Time is counted in slots read by one block
-// at that speed (D = 128, fp16: 31 GB/s, read off launches of 8 to 128 blocks on an H200). The estimate chooses within 3%
-// of the best count for the shapes in bench/.
+// of them are resident, and a last wave of few blocks runs at their own speed. Time is counted in slots read by one
+// block at that speed (D = 128, fp16: 31 GB/s, read off launches of 8 to 128 blocks on an H200). For rows of 512 to
+// 32768 slots, 8 to 2048 of them, its choice was within 4% of the fastest count there.
 int choose_splits(const SingleQueryAttentionParams& p, int head_tiles, const DeviceInfo& device) {
   constexpr double kResidentPerSm = 3.0;    // blocks
   constexpr double kSaturatingPerSm = 1.1;  // blocks that use up the memory's bandwidth
@@ -45,20 +47,22 @@ int choose_splits(const SingleQueryAttentionParams& p, int head_tiles, const Dev
   const double slot_bytes = 2.0 * p.head_dim * (p.dtype == DType::kFloat32 ? 4 : 2);
 
   const auto cost = [&](int splits) {
-    const int64_t piece = ceil_div(ceil_div(slots, splits), kSplitQuantum) * kSplitQuantum;
+    const int64_t piece = ceil_div(ceil_div(slots, splits), attention::kSplitQuantum) * attention::kSplitQuantum;
     const int64_t blocks = rows * ceil_div(slots, piece), full_waves = blocks / resident, rest = blocks % resident;
     const double last_wave = rest > 0 ? std::max(static_cast<double>(rest), saturating) : 0.0;
     const double reading = (static_cast<double>(full_waves * resident) + last_wave) / saturating *
                            static_cast<double>(std::min(piece, slots)) * slot_bytes;
-    const double merge = splits == 1 ? 0.0 : splits <= kMaxClusterSplits ? kClusterMergeBytes : kKernelMergeBytes;
+    const double merge = splits == 1                              ? 0.0
+                         : splits <= attention::kMaxClusterSplits ? kClusterMergeBytes
+                                                                  : kKernelMergeBytes;
     return reading + static_cast<double>(full_waves + (rest > 0)) * kWaveBytes + merge;
   };
 
   int best = 1;
   double best_cost = cost(1);
-  const int64_t most = std::min<int64_t>(kMaxSplits, ceil_div(slots, kSplitQuantum));
+  const int64_t most = std::min<int64_t>(attention::kMaxSplits, ceil_div(slots, attention::kSplitQuantum));
   // Clusters of other sizes than powers of two leave multiprocessors idle: 6 blocks took 25% longer than 4.
-  for (int splits = 2; splits <= most; splits += splits < kMaxClusterSplits ? splits : 1) {
+  for (int splits = 2; splits <= most; splits += splits < attention::kMaxClusterSplits ? splits : 1) {
     if (const double c = cost(splits); c < best_cost) {
       best_cost = c;
       best = splits;
@@ -78,7 +82,7 @@ cudaError_t plan(const SingleQueryAttentionParams& p, AttendParams* attend) {
   constexpr double kLog2E = 1.4426950408889634, kTwoPi = 6.283185307179586;
   attend->user = p;
   attend->group_heads = p.heads / p.kv_heads;
-  attend->head_tiles = static_cast<int>(ceil_div(attend->group_heads, kMaxHeadsPerBlock));
+  attend->head_tiles = static_cast<int>(ceil_div(attend->group_heads, attention::kMaxHeadsPerBlock));
   attend->splits = choose_splits(p, attend->head_tiles, device);
   attend->logit_scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(p.head_dim)));
   attend->rotary_turns = p.rotary_scale / kTwoPi;
@@ -110,14 +114,10 @@ cudaError_t single_query_attention(const SingleQueryAttentionParams& params, voi
     attend.partial_lse = attend.partial_out + partial_out_elems(params, attend.splits);
   }
   switch (params.dtype) {
-    case DType::kFloat16:
-      return attend_fp16(attend, stream);
-    case DType::kBFloat16:
-      return attend_bf16(attend, stream);
-    case DType::kFloat32:
-      return attend_fp32(attend, stream);
-    default:
-      return cudaErrorInvalidValue;
+    case DType::kFloat16: return attention::attend_fp16(attend, stream);
+    case DType::kBFloat16: return attention::attend_bf16(attend, stream);
+    case DType::kFloat32: return attention::attend_fp32(attend, stream);
+    default: return cudaErrorInvalidValue;
   }
 }
 

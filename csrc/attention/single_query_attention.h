@@ -52,8 +52,8 @@ struct SingleQueryAttentionParams {
 
   DType dtype;  // kFloat16, kBFloat16 or kFloat32
 
-  int rotary_dim;        // even, 0 .. D; 0: no rotation
-  double rotary_base;    // > 0. Double, as Python has them: an fp32 scale is off by 2^-25, at t = 2^20 by 0.03 rad
+  int rotary_dim;      // even, 0 .. D; 0: no rotation
+  double rotary_base;  // > 0. Double, as Python has them: an fp32 scale is off by 2^-25, at t = 2^20 by 0.03 rad
   double rotary_scale;
   bool neox_rotary_style;
 };
