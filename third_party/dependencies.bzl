@@ -14,6 +14,7 @@ load(
     "CUDA",
     "CUDA_BINARY_TOOLS",
     "LINT_PACKAGES",
+    "LOCK_PACKAGES",
     "PYTHON_VERSIONS",
     "TEST_PACKAGES",
     "TORCH_RUNTIME_PACKAGES",
@@ -57,6 +58,11 @@ def awq_dependencies():
         name = "awq_cuda_binary_tools",
         lock = python_lock("3.11"),
         packages = CUDA_BINARY_TOOLS,
+    )
+    wheels_repo(
+        name = "awq_uv",
+        lock = python_lock("3.11"),
+        packages = LOCK_PACKAGES,
     )
     buildifier_repo(
         name = "awq_buildifier",

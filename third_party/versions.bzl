@@ -109,6 +109,9 @@ BUILDIFIER = struct(
     sha256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee",
 )
 
+# Resolves the locks.
+LOCK_PACKAGES = ["uv"]
+
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
 
 def python_lock(version):
