@@ -15,15 +15,14 @@ __device__ __forceinline__ float gelu(float x) {
   return __fdividef(x, 1.0f + __expf(-2.0f * u));
 }
 
-template <typename T, typename Config>
+template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads)
-    gelu_and_quant_kernel(const T* input, T* tmp, int8_t* out, __half* scale, int64_t tokens, int columns,
-                          bool whole) {
+    gelu_and_quant_kernel(const T* input, T* tmp, int8_t* out, __half* scale, int64_t tokens, int columns) {
   __shared__ unsigned slots[Config::kWarps];
   constexpr int kElems = kVecElems<T>;
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
-    RowTile<T, Config> row(input + t * columns, columns, whole);
+    RowTile<T, Config> row(input + t * columns, columns, kWhole);
     T* const tmp_row = tmp + t * columns;
     int8_t* const out_row = out + t * columns;
 
@@ -34,7 +33,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
 #pragma unroll
       for (int e = 0; e < kElems; ++e) x[e] = gelu(x[e]);  // 0 past the row's end
       v = narrow<T>(x);
-      store_vec(tmp_row + first, v, count, whole);
+      store_vec(tmp_row + first, v, count, kWhole);
       widen(v, x);
 #pragma unroll
       for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
@@ -48,7 +47,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);
-      store_int8(out_row + first, x, row_scale_factor.factor, count, whole);
+      store_int8(out_row + first, x, row_scale_factor.factor, count, kWhole);
     });
     end_row<Config>();
   }
@@ -59,9 +58,10 @@ struct Launch {
   static cudaError_t run(const GeluAndQuantParams& p, cudaStream_t stream) {
     const bool whole = p.d % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.tmp) &&
                        is_aligned(p.out, kVecElems<T>);
-    gelu_and_quant_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+    const auto kernel = whole ? gelu_and_quant_kernel<T, Config, true> : gelu_and_quant_kernel<T, Config, false>;
+    kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
         static_cast<const T*>(p.input), static_cast<T*>(p.tmp), p.out, static_cast<__half*>(p.scale_out), p.tokens,
-        static_cast<int>(p.d), whole);
+        static_cast<int>(p.d));
     return checked_launch();
   }
 };

@@ -101,20 +101,16 @@ class RowTile {
   static constexpr int kElems = kVecElems<T>;
   using Part = std::conditional_t<kAsFloats, Floats<kElems>, Vec<T>>;  // what visitors get
 
-  // `whole`: the row is aligned and a multiple of a vector long. Loads the row if it is held in registers.
+  // `whole`: the row is aligned and a multiple of a vector long. It must be a compile-time constant of the kernel: where
+  // two forms of a load meet, the compiler waits for the data, and the loads that follow start only then.
+  // Loads the row if it is held in registers.
   __device__ __forceinline__ RowTile(const T* row, int columns, bool whole)
       : row_(row), columns_(columns), rank_(threadIdx.x % Config::kThreads), whole_(whole) {
     if constexpr (Config::kResident) {
-      Vec<T> v[Config::kVectors];
-      // The two forms apart, so that nothing stands between the loads of the usual one.
-      if (whole) {
+      Vec<T> v[Config::kVectors] = {};
 #pragma unroll
-        for (int i = 0; i < Config::kVectors; ++i) {
-          if (first(i) < columns_) v[i] = load_vec<Vec<T>>(row + first(i));
-        }
-      } else {
-#pragma unroll
-        for (int i = 0; i < Config::kVectors; ++i) v[i] = load_vec(row + first(i), count(first(i)), false);
+      for (int i = 0; i < Config::kVectors; ++i) {
+        if (first(i) < columns_) v[i] = load_vec(row + first(i), count(first(i)), whole);
       }
 #pragma unroll
       for (int i = 0; i < Config::kVectors; ++i) vectors_[i] = held(v[i]);
@@ -162,10 +158,10 @@ class RowTile {
   __device__ __forceinline__ int first(int i) const { return (rank_ + i * Config::kThreads) * kElems; }
   __device__ __forceinline__ int count(int64_t at) const {
     const int64_t left = columns_ - at;
-    return left < kElems ? static_cast<int>(left) : kElems;
+    return !whole_ && left < kElems ? static_cast<int>(left) : kElems;
   }
   __device__ __forceinline__ Part read(int64_t at) const {
-    return held(load_vec(row_ + at, count(at), whole_));
+    return held(at < columns_ ? load_vec(row_ + at, count(at), whole_) : Vec<T>{});
   }
   __device__ static __forceinline__ Part held(const Vec<T>& v) {
     if constexpr (kAsFloats) {

@@ -99,8 +99,8 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
   }
 }
 
-// The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned. `whole` must be
-// the same for all threads of a warp, or both forms are executed.
+// The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned, and is meant to be
+// a compile-time constant.
 template <typename T>
 __device__ __forceinline__ Vec<T> load_vec(const T* p, int count, bool whole) {
   if (whole) return load_vec<Vec<T>>(p);

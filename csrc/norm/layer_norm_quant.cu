@@ -10,10 +10,10 @@ namespace {
 // Elements of a row that a thread holds, as fp32 because each is used four times. More would halve the rows in flight.
 constexpr int kElemsPerThread = 16;
 
-template <typename T, typename Config>
+template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads, 1024 / Config::kBlockThreads)  // at most 64 registers
     layer_norm_quant_kernel(const T* input, const T* weight, const T* bias, int8_t* out, __half* scaling,
-                            int64_t tokens, int columns, float eps, bool per_token, bool whole) {
+                            int64_t tokens, int columns, float eps, bool per_token) {
   __shared__ float sum_slots[Config::kWarps];
   __shared__ float square_slots[Config::kWarps];
   __shared__ unsigned max_slots[Config::kWarps];
@@ -22,9 +22,9 @@ __global__ void __launch_bounds__(Config::kBlockThreads, 1024 / Config::kBlockTh
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
     // Weight and bias are on their way while mean and variance are found. Without bias nothing is read, all are zeros.
-    RowTile<T, Config> weights(weight, columns, whole);
-    RowTile<T, Config> biases(bias, bias == nullptr ? 0 : columns, whole && bias != nullptr);
-    RowTile<T, Config, true> row(input + t * columns, columns, whole);
+    RowTile<T, Config> weights(weight, columns, kWhole);
+    RowTile<T, Config> biases(bias, bias == nullptr ? 0 : columns, kWhole);
+    RowTile<T, Config, true> row(input + t * columns, columns, kWhole);
     int8_t* const out_row = out + t * columns;
 
     float sum = 0.0f;
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads, 1024 / Config::kBlockTh
       center(x);
 #pragma unroll
       for (int e = 0; e < kElems; ++e) {
-        if (whole || e < count) squares = fmaf(x.elem[e], x.elem[e], squares);
+        if (kWhole || e < count) squares = fmaf(x.elem[e], x.elem[e], squares);
       }
     });
     const float variance =
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads, 1024 / Config::kBlockTh
             center(x);
             normalize(x, w, b);
           }
-          store_int8(out_row + first, x.elem, factor, count, whole);
+          store_int8(out_row + first, x.elem, factor, count, kWhole);
         },
         weights, biases);
     end_row<Config>();
@@ -99,9 +99,10 @@ struct Launch {
     const void* const bias = p.per_token ? p.bias : nullptr;
     const bool whole = p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.weight) &&
                        is_aligned(bias) && is_aligned(p.out, kVecElems<T>);
-    layer_norm_quant_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+    const auto kernel = whole ? layer_norm_quant_kernel<T, Config, true> : layer_norm_quant_kernel<T, Config, false>;
+    kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
         static_cast<const T*>(p.input), static_cast<const T*>(p.weight), static_cast<const T*>(bias), p.out,
-        static_cast<__half*>(p.scaling), p.tokens, static_cast<int>(p.channels), p.eps, p.per_token, whole);
+        static_cast<__half*>(p.scaling), p.tokens, static_cast<int>(p.channels), p.eps, p.per_token);
     return checked_launch();
   }
 };

@@ -6,15 +6,15 @@
 namespace awq {
 namespace {
 
-template <typename T, typename Config>
+template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads)
-    rms_norm_kernel(const T* input, const T* gamma, T* out, int64_t tokens, int columns, float eps, bool whole) {
+    rms_norm_kernel(const T* input, const T* gamma, T* out, int64_t tokens, int columns, float eps) {
   __shared__ float slots[Config::kWarps];
   constexpr int kElems = kVecElems<T>;
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
-    RowTile<T, Config> row(input + t * columns, columns, whole);
-    RowTile<T, Config> weight(gamma, columns, whole);  // on its way while the row is summed up
+    RowTile<T, Config> row(input + t * columns, columns, kWhole);
+    RowTile<T, Config> weight(gamma, columns, kWhole);  // on its way while the row is summed up
     T* const out_row = out + t * columns;
 
     float sum = 0.0f;
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
           widen(gamma_vector, g);
 #pragma unroll
           for (int e = 0; e < kElems; ++e) x[e] = saturate<T>(x[e] * reciprocal_rms * g[e]);
-          store_vec(out_row + first, narrow<T>(x), count, whole);
+          store_vec(out_row + first, narrow<T>(x), count, kWhole);
         },
         weight);
     end_row<Config>();
@@ -48,9 +48,10 @@ struct Launch {
   static cudaError_t run(const RmsNormParams& p, cudaStream_t stream) {
     const bool whole =
         p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.gamma) && is_aligned(p.out);
-    rms_norm_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+    const auto kernel = whole ? rms_norm_kernel<T, Config, true> : rms_norm_kernel<T, Config, false>;
+    kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
         static_cast<const T*>(p.input), static_cast<const T*>(p.gamma), static_cast<T*>(p.out), p.tokens,
-        static_cast<int>(p.channels), p.eps, whole);
+        static_cast<int>(p.channels), p.eps);
     return checked_launch();
   }
 };

@@ -7,14 +7,14 @@
 namespace awq {
 namespace {
 
-template <typename T, typename Config>
+template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads)
-    per_token_quant_kernel(const T* input, int8_t* out, __half* scale, int64_t tokens, int columns, bool whole) {
+    per_token_quant_kernel(const T* input, int8_t* out, __half* scale, int64_t tokens, int columns) {
   __shared__ unsigned slots[Config::kWarps];
   constexpr int kElems = kVecElems<T>;
 
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
-    RowTile<T, Config> row(input + t * columns, columns, whole);
+    RowTile<T, Config> row(input + t * columns, columns, kWhole);
     int8_t* const out_row = out + t * columns;
 
     unsigned max_bits = MaxMagnitude::kIdentity;
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);
-      store_int8(out_row + first, x, row_scale_factor.factor, count, whole);
+      store_int8(out_row + first, x, row_scale_factor.factor, count, kWhole);
     });
     end_row<Config>();
   }
@@ -42,9 +42,9 @@ template <typename T, typename Config>
 struct Launch {
   static cudaError_t run(const PerTokenQuantParams& p, cudaStream_t stream) {
     const bool whole = p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.out, kVecElems<T>);
-    per_token_quant_kernel<T, Config><<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
-        static_cast<const T*>(p.input), p.out, static_cast<__half*>(p.scale), p.tokens, static_cast<int>(p.channels),
-        whole);
+    const auto kernel = whole ? per_token_quant_kernel<T, Config, true> : per_token_quant_kernel<T, Config, false>;
+    kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
+        static_cast<const T*>(p.input), p.out, static_cast<__half*>(p.scale), p.tokens, static_cast<int>(p.channels));
     return checked_launch();
   }
 };

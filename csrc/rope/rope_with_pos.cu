@@ -44,26 +44,27 @@ struct Pair {
   }
 
   __device__ __forceinline__ void turn_into(T* at, int64_t half, const AngleTile& tile, int pair) const {
-    float x[kCount], y[kCount], cosine[2][kCount], sine[2][kCount], turned[kCount];
+    float x[kCount], y[kCount];
     widen(low, x);
     widen(high, y);
+    // One half after the other, so that the angles of one at a time take registers.
 #pragma unroll
     for (int upper = 0; upper < 2; ++upper) {
-      widen(load_vec<Vec<float, kCount>>(tile.cosine[upper] + pair), cosine[upper]);
-      widen(load_vec<Vec<float, kCount>>(tile.sine[upper] + pair), sine[upper]);
+      float cosine[kCount], sine[kCount], turned[kCount];
+      widen(load_vec<Vec<float, kCount>>(tile.cosine[upper] + pair), cosine);
+      widen(load_vec<Vec<float, kCount>>(tile.sine[upper] + pair), sine);
+#pragma unroll
+      for (int e = 0; e < kCount; ++e) {
+        turned[e] = upper ? fmaf(y[e], cosine[e], x[e] * sine[e]) : fmaf(x[e], cosine[e], -(y[e] * sine[e]));
+      }
+      store_vec(at + upper * half, narrow<T>(turned));
     }
-#pragma unroll
-    for (int e = 0; e < kCount; ++e) turned[e] = fmaf(x[e], cosine[0][e], -(y[e] * sine[0][e]));
-    store_vec(at, narrow<T>(turned));
-#pragma unroll
-    for (int e = 0; e < kCount; ++e) turned[e] = fmaf(y[e], cosine[1][e], x[e] * sine[1][e]);
-    store_vec(at + half, narrow<T>(turned));
   }
 };
 
 // One block per token. threadIdx.x runs over the vectors of a head, y over heads. kCount > 1 needs unit stride in d.
 template <typename T, int kCount>
-__global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(const RopeWithPosParams p) {
+__global__ void __launch_bounds__(kBlockThreads, 5) rope_with_pos_kernel(const RopeWithPosParams p) {
   __shared__ AngleTile tile;
   const int64_t half = p.d2 / 2;
   const int64_t stride_d = kCount > 1 ? 1 : p.stride_d_elems;
@@ -79,7 +80,8 @@ __global__ void __launch_bounds__(kBlockThreads) rope_with_pos_kernel(const Rope
       // The thread's first vectors are asked for before the angles are worked out; usually they are its only ones.
       Pair<T, kCount> ahead;
       const bool any = threadIdx.x * kCount < count;  // the grid has no rows of threads without a head
-      if (any) ahead.load(input + threadIdx.y * p.stride_h_elems + (first + threadIdx.x * kCount) * stride_d, half, stride_d);
+      const T* const start = input + threadIdx.y * p.stride_h_elems + (first + threadIdx.x * kCount) * stride_d;
+      if (any) ahead.load(start, half, stride_d);
       fill_angles(tile, p.freqs + row * p.d2, half, first, count);
       __syncthreads();
       for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {

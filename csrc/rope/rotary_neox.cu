@@ -35,11 +35,13 @@ struct HeadPart {
     }
   }
 
-  __device__ __forceinline__ void turn(const Accumulator<T> (&cosine)[kCount], const Accumulator<T> (&sine)[kCount]) {
+  __device__ __forceinline__ void turn(const V& cosines, const V& sines) {
     if (!present_) return;
-    Accumulator<T> x[kCount], y[kCount];
+    Accumulator<T> x[kCount], y[kCount], cosine[kCount], sine[kCount];
     widen(low_, x);
     widen(high_, y);
+    widen(cosines, cosine);
+    widen(sines, sine);
 #pragma unroll
     for (int e = 0; e < kCount; ++e) rotate(x[e], y[e], cosine[e], sine[e]);
     store_vec(at_, narrow<T>(x));
@@ -55,7 +57,7 @@ struct HeadPart {
 
 // Block: threadIdx.x runs over the pairs of vectors of a head, y over heads, z over tokens; nothing needs a division.
 template <typename T, int kCount>
-__global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(const RotaryNeoxParams p) {
+__global__ void __launch_bounds__(kBlockThreads, 4) rotary_neox_kernel(const RotaryNeoxParams p) {
   using V = Vec<T, kCount>;
   using A = Accumulator<T>;
   const int half = p.rot_dim / 2;
@@ -74,14 +76,16 @@ __global__ void __launch_bounds__(kBlockThreads) rotary_neox_kernel(const Rotary
         HeadPart<T, kCount> of_query(query + offset, half, head < p.query_heads);
         HeadPart<T, kCount> of_key(key + offset, half, head < p.key_heads);
 
-        A cosine[kCount], sine[kCount];
+        V cosine, sine;
         if (position >= 0 && position < p.max_position) {
           const T* const cosines = static_cast<const T*>(p.cos_sin_cache) + position * p.rot_dim;
-          widen(load_vec<V>(cosines + i), cosine);
-          widen(load_vec<V>(cosines + half + i), sine);
+          cosine = load_vec<V>(cosines + i);
+          sine = load_vec<V>(cosines + half + i);
         } else {
+          A nowhere[kCount];
 #pragma unroll
-          for (int e = 0; e < kCount; ++e) cosine[e] = sine[e] = static_cast<A>(NAN);
+          for (int e = 0; e < kCount; ++e) nowhere[e] = static_cast<A>(NAN);
+          cosine = sine = narrow<T>(nowhere);
         }
         of_query.turn(cosine, sine);
         of_key.turn(cosine, sine);
