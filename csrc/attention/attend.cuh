@@ -34,8 +34,6 @@ struct AttendConfig {
   static constexpr int kHeads = kHeads_;  // query heads of a block
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kWarpSize;
-  // Registers for a tile of keys and one of values in flight next to the output: up to 168, above D = 128 up to 255.
-  static constexpr int kMinBlocksPerSm = kHeadDim <= 128 ? 3 : 2;
   using Engine = typename EngineOf<T, kHeadDim, kHeads>::Type;
 };
 
@@ -334,7 +332,7 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
 }
 
 template <typename Config>
-__global__ void __launch_bounds__(Config::kThreads, Config::kMinBlocksPerSm)
+__global__ void __launch_bounds__(Config::kThreads, Config::Engine::kMinBlocksPerSm)
     attend_kernel(const __grid_constant__ AttendParams params) {
   __shared__ AttendShared<Config> shared;
   allow_next_kernel();

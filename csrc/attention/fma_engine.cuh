@@ -19,6 +19,8 @@ class FmaEngine {
   }
 
  public:
+  // Blocks of four warps, as many as get by without spills: the output takes most of the registers.
+  static constexpr int kMinBlocksPerSm = kHeadDim <= 128 && (kHeads == 4 || sizeof(T) == 4) ? 3 : 2;
   static constexpr int kTileSlots = kWarpSize;
   static constexpr int kX = kCacheVectorElems<T>;
   static constexpr int kVectors = kHeadDim / kX;                                                      // of a slot

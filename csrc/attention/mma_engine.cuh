@@ -27,6 +27,9 @@ class MmaEngine {
   static_assert(sizeof(T) == 2 && kHeadDim % 16 == 0, "fragments are 16-bit, vectors come in pairs");
   static_assert(kHeads == 4 || kHeads == 8, "eight columns hold four pairs or eight heads");
 
+  // Blocks of four warps: room for a tile of keys and one of values in flight next to the output, up to 168 registers,
+  // above D = 128 up to 255. Four blocks of 128 registers were no faster.
+  static constexpr int kMinBlocksPerSm = kHeadDim <= 128 ? 3 : 2;
   static constexpr int kTileSlots = 16;
   static constexpr int kColumns = 8;
   static constexpr int kVectors = kHeadDim / 8;           // of a slot
