@@ -23,9 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `gpu` are skipped, never passed, without a GPU."""
-    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+    """Tests marked `gpu` are skipped, never passed, without a GPU; so are bfloat16's where the build has none."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
+    parameters = getattr(item, "callspec", None)
+    if parameters and torch.bfloat16 in parameters.params.values() and not _built_with_bf16():
+        pytest.skip("the module was built without bfloat16")
+
+
+def _built_with_bf16() -> bool:
+    """Whether the module was built with --//config:bf16; its docstrings name the types it takes."""
+    return "bfloat16" in _extension("awq_inference_engine").silu_and_mul.__doc__
 
 
 def _extension(name: str) -> ModuleType:

@@ -44,9 +44,11 @@ unsigned type_bit(at::ScalarType scalar) {
   return 0;
 }
 
-// "float16 or bfloat16"; without bfloat16 where the build has none.
+// The types of a set that this build has kernels for.
+unsigned built_types(unsigned types) { return AWQ_ENABLE_BF16 ? types : types & ~static_cast<unsigned>(kBF16); }
+
+// "float16 or bfloat16".
 std::string type_set(unsigned types) {
-  if (!AWQ_ENABLE_BF16) types &= ~static_cast<unsigned>(kBF16);
   std::string text;
   for (const TypeName& row : kTypeNames) {
     if (!(types & row.type)) continue;
@@ -159,11 +161,11 @@ void Arguments::check_tensor(size_t i) {
       fail(spec.name, "be " + type_name(tensors_[other]->scalar_type()) + " " + shape_text(spec) + " as " + spec.same_type_as + " is");
     }
   } else {
-    if (!AWQ_ENABLE_BF16 && type == kBF16 && (spec.types & kBF16)) {
-      throw py::value_error(std::string(spec_.name) + ": " + spec.name + " is bfloat16, but this module was built without " +
-                            "bfloat16 kernels; rebuild with --//config:bf16=true, or pass " + type_set(spec.types));
+    const unsigned built = built_types(spec.types);
+    if (!(type & built)) {
+      const char* cure = type & spec.types ? "; this module was built without bfloat16 kernels, rebuild it with --//config:bf16=true" : "";
+      fail(spec.name, "be " + type_set(built) + " " + shape_text(spec), cure);
     }
-    if (!(type & spec.types)) fail(spec.name, "be " + type_set(spec.types) + " " + shape_text(spec));
   }
 
   if (!match_shape(spec, tensor)) {
@@ -258,8 +260,8 @@ std::string Arguments::describe(size_t i) const {
   return text;
 }
 
-void Arguments::fail(const char* name, const std::string& expected) const {
-  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)));
+void Arguments::fail(const char* name, const std::string& expected, const char* cure) const {
+  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)) + cure);
 }
 
 // ---- devices ---------------------------------------------------------------------------------------------------------
@@ -382,7 +384,7 @@ std::string docstring(const FunctionSpec& spec) {
         if (argument.same_type_as) {
           text << "type of " << argument.same_type_as;
         } else {
-          text << type_set(argument.types);
+          text << type_set(built_types(argument.types));
         }
         text << " " << shape_text(argument);
         if (argument.layout == Layout::kStrided) text << ", any strides";

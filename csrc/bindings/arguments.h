@@ -72,7 +72,7 @@ class Arguments {
   int64_t* find_dim(std::string_view name);
   std::string bound_dims(const ArgumentSpec& spec) const;
   std::string describe(size_t i) const;
-  [[noreturn]] void fail(const char* name, const std::string& expected) const;
+  [[noreturn]] void fail(const char* name, const std::string& expected, const char* cure = "") const;
 
   struct BoundDim {
     std::string_view name;
