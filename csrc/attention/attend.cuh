@@ -37,7 +37,7 @@ struct AttendConfig {
   using Engine = typename EngineOf<T, kHeadDim, kHeads>::Type;
 };
 
-// Warps write their outputs with rows two floats apart from a multiple of 32, which spreads a warp's stores over the
+// Warps write their outputs with rows that are not a multiple of 32 floats, which spreads a warp's stores over the
 // banks.
 template <typename Config>
 struct AttendShared {
@@ -106,17 +106,21 @@ struct RotaryElement {
   }
 };
 
-// x' = x * cos + partner * sin, the sign of the first element's sine included.
+// x' = x * cos + partner * sin, the sign of the first element's sine included. An element that does not turn keeps its
+// bits: infinity times a sine of zero would be NaN.
 struct Rotation {
+  bool turns;
   float cos, sin;
-  __device__ __forceinline__ float apply(float x, float partner) const { return fmaf(x, cos, partner * sin); }
+  __device__ __forceinline__ float apply(float x, float partner) const {
+    return turns ? fmaf(x, cos, partner * sin) : x;
+  }
 };
 
 // The angle is taken in turns and in fp64 up to the fraction of a turn: in fp32 it would be off by position * 2^-24,
 // already 0.004 at position 2^16. A dozen fp64 operations are cheap also on GPUs with few fp64 units.
 __device__ __forceinline__ Rotation rotation_at(const AttendParams& params, int position,
                                                 const RotaryElement& element) {
-  if (!element.turns) return {1.0f, 0.0f};
+  if (!element.turns) return {false, 1.0f, 0.0f};
   double factors[kPairBits + 1];
 #pragma unroll
   for (int b = 0; b < kPairBits; ++b) factors[b] = (element.pair >> b & 1) != 0 ? params.rotary_powers[b] : 1.0;
@@ -129,7 +133,7 @@ __device__ __forceinline__ Rotation rotation_at(const AttendParams& params, int 
   const double turns = factors[0];
   float sin, cos;
   sincospif(2.0f * static_cast<float>(turns - rint(turns)), &sin, &cos);
-  return {cos, element.first ? -sin : sin};
+  return {true, cos, element.first ? -sin : sin};
 }
 
 // Element d of the token in each of the block's heads, with its partner. Loading comes apart from using, because the
@@ -185,7 +189,6 @@ struct TokenElement {
   }
 };
 
-template <typename Config>
 __device__ __forceinline__ int64_t head_row(const AttendParams& params, const BlockWork& work, int head) {
   return static_cast<int64_t>(work.batch) * params.user.heads + work.first_head + head;
 }
@@ -193,7 +196,7 @@ __device__ __forceinline__ int64_t head_row(const AttendParams& params, const Bl
 template <typename Config>
 __device__ __forceinline__ void write_output(const AttendParams& params, const BlockWork& work, int h, int d, float x) {
   using T = typename Config::Element;
-  static_cast<T*>(params.user.out)[head_row<Config>(params, work, h) * Config::kHeadDim + d] = narrow<T>(x);
+  static_cast<T*>(params.user.out)[head_row(params, work, h) * Config::kHeadDim + d] = narrow<T>(x);
 }
 
 // Merges the warps' results in warp order. The block's mean goes to the output if it had the whole sequence; else, with
@@ -222,7 +225,7 @@ __device__ __forceinline__ void merge_warps(const AttendParams& params, const Bl
       shared.out[0][h * kStride + d] = out;  // only this thread has read it
       if (d == 0) shared.lse[h] = max + log2f(sum);
     } else {
-      const int64_t piece = head_row<Config>(params, work, h) * params.splits + blockIdx.y;
+      const int64_t piece = head_row(params, work, h) * params.splits + blockIdx.y;
       params.partial_out[piece * kD + d] = out;
       if (d == 0) params.partial_lse[piece] = max + log2f(sum);
     }
@@ -317,8 +320,8 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
   __syncthreads();
   engine.set_slopes(shared.slopes);
 
-  // One tile ahead in registers is enough. Asking for the tiles after it to be brought to L2 as well was slower, by 6%
-  // with one of them and by 50% with seven: more streams at a time do memory no good.
+  // One tile ahead in registers is enough. Asking for the tiles after it to be brought to L2 as well was slower on an
+  // H200, by 6% with one of them and by 50% with seven: more streams at a time do memory no good.
   if (!early) prefetch(tile);
   for (; tile < cache.end; tile += kStep) {
     const bool more = tile + kStep < cache.end;
@@ -360,14 +363,14 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
 
   wait_for_previous_kernel();
   const SingleQueryAttentionParams& user = params.user;
-  const int64_t head_row = blockIdx.x;
+  const int64_t row = blockIdx.x;
   const int position = position_of(user, static_cast<int>(blockIdx.x / static_cast<unsigned>(user.heads)));
   const int pieces = split_range(filled_slots(user, position), params.splits, 0).used_splits;
   if (pieces == 1) return;  // the attention kernel has written the output
 
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize, head_dim = user.head_dim;
-  const float* lse = params.partial_lse + head_row * params.splits;
-  const float* partial = params.partial_out + head_row * params.splits * head_dim;
+  const float* lse = params.partial_lse + row * params.splits;
+  const float* partial = params.partial_out + row * params.splits * head_dim;
   const auto load = [&](int piece, int d) {
     const bool exists = piece < pieces && d < head_dim;
     return exists ? *reinterpret_cast<const float4*>(partial + static_cast<int64_t>(piece) * head_dim + d) : float4{};
@@ -408,7 +411,7 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
     float total = 0.0f;
 #pragma unroll
     for (int w = 0; w < MergeConfig::kWarps; ++w) total += out[w][d];
-    static_cast<T*>(user.out)[head_row * head_dim + d] = narrow<T>(total / sum);
+    static_cast<T*>(user.out)[row * head_dim + d] = narrow<T>(total / sum);
   }
 }
 

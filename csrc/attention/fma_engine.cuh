@@ -107,7 +107,9 @@ class FmaEngine {
     }
 
     const int own_slot = lane_ / kSlotLanes, own_vector = lane_ % kSlotLanes;
-    constexpr int kSlotsPerBatch = kBatch / kLaneVectors;
+    constexpr int kSlotsPerBatch =
+        kBatch / kLaneVectors < kTileSlots / kSlotsAtOnce ? kBatch / kLaneVectors : kTileSlots / kSlotsAtOnce;
+    static_assert(kTileSlots % (kSlotsPerBatch * kSlotsAtOnce) == 0, "batches cover the tile and no more");
 #pragma unroll 1
     for (int first = 0; first < kTileSlots; first += kSlotsPerBatch * kSlotsAtOnce) {
       uint4 v[kSlotsPerBatch][kLaneVectors];
