@@ -6,11 +6,10 @@
 namespace awq::bindings {
 namespace {
 
-constexpr FunctionSpec kSiluAndMul = {
-    "silu_and_mul",
-    "silu(input[..., :d]) * input[..., d:], in float32 with one rounding.",
-    "Tensor [..., d], type of input",
-    {tensor("input", kFloating, "... 2d", "gate, then up projection")}};
+constexpr FunctionSpec kSiluAndMul = {"silu_and_mul",
+                                      "silu(input[..., :d]) * input[..., d:], in float32 with one rounding.",
+                                      "Tensor [..., d], type of input",
+                                      {tensor("input", kFloating, "... 2d", "gate, then up projection")}};
 
 py::object silu_and_mul(const Arguments& args) {
   args.check_device();
@@ -29,8 +28,7 @@ constexpr FunctionSpec kGeluAndQuant = {
     "gelu_and_quant",
     "tmp = gelu(input), tanh form; scale_out[t] = max|tmp[t]| / 127; out = round(tmp / scale_out).",
     "None; out, scale_out and tmp are written",
-    {written(tensor("out", kI8, "... d", "")),
-     tensor("input", kF16, "... d", ""),
+    {written(tensor("out", kI8, "... d", "")), tensor("input", kF16, "... d", ""),
      written(tensor("scale_out", kF16, "T", "one per token")),
      written(tensor("tmp", kF16, "... d", "the GELU values"))}};
 

@@ -23,9 +23,9 @@ struct TypeName {
 };
 
 constexpr TypeName kTypeNames[] = {
-    {kF16, at::kHalf, "float16"}, {kBF16, at::kBFloat16, "bfloat16"}, {kF32, at::kFloat, "float32"},
-    {kF64, at::kDouble, "float64"}, {kI8, at::kChar, "int8"},         {kI16, at::kShort, "int16"},
-    {kI32, at::kInt, "int32"},    {kI64, at::kLong, "int64"},
+    {kF16, at::kHalf, "float16"},   {kBF16, at::kBFloat16, "bfloat16"}, {kF32, at::kFloat, "float32"},
+    {kF64, at::kDouble, "float64"}, {kI8, at::kChar, "int8"},           {kI16, at::kShort, "int16"},
+    {kI32, at::kInt, "int32"},      {kI64, at::kLong, "int64"},
 };
 
 std::string type_name(at::ScalarType scalar) {
@@ -81,7 +81,8 @@ bool rows_contiguous(const at::Tensor& tensor) {
   return true;
 }
 
-// ---- architectures ---------------------------------------------------------------------------------------------------
+// ---- architectures
+// ---------------------------------------------------------------------------------------------------
 
 bool built_for(int arch) {
   for (const BuiltArch& built : kBuiltArchs) {
@@ -99,7 +100,8 @@ std::array<std::atomic<bool>, kMaxDevices> device_checked{};
 
 }  // namespace
 
-// ---- table checks ----------------------------------------------------------------------------------------------------
+// ---- table checks
+// ----------------------------------------------------------------------------------------------------
 
 Arguments::Arguments(const FunctionSpec& spec, const py::handle* values) : spec_(spec) {
   const size_t count = spec.count();
@@ -144,26 +146,29 @@ void Arguments::check_type(size_t i, py::handle value) {
       if (!PyBool_Check(value.ptr())) wrong("a bool");
       integers_[i] = value.ptr() == Py_True;
       return;
-    case Kind::kNone:
-      return;
+    case Kind::kNone: return;
   }
 }
 
 void Arguments::check_tensor(size_t i) {
   const ArgumentSpec& spec = spec_.arguments[i];
   const at::Tensor& tensor = *tensors_[i];
-  if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized()) fail(spec.name, "be a dense tensor");
+  if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized())
+    fail(spec.name, "be a dense tensor");
 
   const unsigned type = type_bit(tensor.scalar_type());
   if (spec.same_type_as) {
     const size_t other = index(spec.same_type_as);
     if (tensor.scalar_type() != tensors_[other]->scalar_type()) {
-      fail(spec.name, "be " + type_name(tensors_[other]->scalar_type()) + " " + shape_text(spec) + " as " + spec.same_type_as + " is");
+      fail(spec.name, "be " + type_name(tensors_[other]->scalar_type()) + " " + shape_text(spec) + " as " +
+                          spec.same_type_as + " is");
     }
   } else {
     const unsigned built = built_types(spec.types);
     if (!(type & built)) {
-      const char* cure = type & spec.types ? "; this module was built without bfloat16 kernels, rebuild it with --//config:bf16=true" : "";
+      const char* cure = type & spec.types
+                             ? "; this module was built without bfloat16 kernels, rebuild it with --//config:bf16=true"
+                             : "";
       fail(spec.name, "be " + type_set(built) + " " + shape_text(spec), cure);
     }
   }
@@ -171,7 +176,8 @@ void Arguments::check_tensor(size_t i) {
   if (!match_shape(spec, tensor)) {
     fail(spec.name, "be " + type_name(tensor.scalar_type()) + " " + shape_text(spec) + bound_dims(spec));
   }
-  if (spec.layout == Layout::kContiguous && !tensor.is_contiguous()) fail(spec.name, "be contiguous " + shape_text(spec));
+  if (spec.layout == Layout::kContiguous && !tensor.is_contiguous())
+    fail(spec.name, "be contiguous " + shape_text(spec));
   if (spec.layout == Layout::kRows && !rows_contiguous(tensor)) {
     fail(spec.name, "be " + shape_text(spec) + " with its last two dimensions contiguous");
   }
@@ -226,13 +232,15 @@ void Arguments::require_aligned(const char* name) const {
   const at::Tensor* tensor = tensors_[index(name)];
   constexpr uintptr_t kBytes = 16;
   if (tensor && reinterpret_cast<uintptr_t>(tensor->data_ptr()) % kBytes != 0) {
-    throw py::value_error(std::string(spec_.name) + ": " + name + " must start at a multiple of 16 bytes, got a view with " +
-                          "storage offset " + std::to_string(tensor->storage_offset()) + " of " + type_name(tensor->scalar_type()) +
+    throw py::value_error(std::string(spec_.name) + ": " + name +
+                          " must start at a multiple of 16 bytes, got a view with " + "storage offset " +
+                          std::to_string(tensor->storage_offset()) + " of " + type_name(tensor->scalar_type()) +
                           "; pass a clone");
   }
 }
 
-// ---- messages --------------------------------------------------------------------------------------------------------
+// ---- messages
+// --------------------------------------------------------------------------------------------------------
 
 // " with K = 4096, N = 512": the names in the argument's shape that earlier arguments gave a size.
 std::string Arguments::bound_dims(const ArgumentSpec& spec) const {
@@ -261,10 +269,12 @@ std::string Arguments::describe(size_t i) const {
 }
 
 void Arguments::fail(const char* name, const std::string& expected, const char* cure) const {
-  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)) + cure);
+  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)) +
+                        cure);
 }
 
-// ---- devices ---------------------------------------------------------------------------------------------------------
+// ---- devices
+// ---------------------------------------------------------------------------------------------------------
 
 void Arguments::check_device() const {
   const at::Tensor* first = nullptr;
@@ -289,12 +299,13 @@ void Arguments::check_device() const {
   const c10::cuda::CUDAGuard guard(first->device());
   DeviceInfo info;
   if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
-    throw std::runtime_error(std::string(spec_.name) + ": cannot read " + first->device().str() + ": " + cudaGetErrorString(error));
+    throw std::runtime_error(std::string(spec_.name) + ": cannot read " + first->device().str() + ": " +
+                             cudaGetErrorString(error));
   }
   const std::string gpu = first->device().str() + " is sm_" + std::to_string(info.arch);
   if (!built_for(info.arch)) {
-    throw std::runtime_error(std::string(spec_.name) + ": " + gpu + ", but this module was built for " + kBuiltArchList +
-                             "; rebuild with --//config:cuda_archs=" + std::to_string(info.arch));
+    throw std::runtime_error(std::string(spec_.name) + ": " + gpu + ", but this module was built for " +
+                             kBuiltArchList + "; rebuild with --//config:cuda_archs=" + std::to_string(info.arch));
   }
   if (bf16 && info.arch < 80) {
     throw py::value_error(std::string(spec_.name) + ": bfloat16 needs a GPU of sm_80 or newer, and " + gpu +
@@ -313,11 +324,12 @@ void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
     error = launch(c10::cuda::getCurrentCUDAStream(device.index()));
   }
   if (error == cudaSuccess) return;
-  throw std::runtime_error(std::string(spec_.name) + ": the launch on " + device.str() + " failed: " + cudaGetErrorName(error) +
-                           ": " + cudaGetErrorString(error));
+  throw std::runtime_error(std::string(spec_.name) + ": the launch on " + device.str() +
+                           " failed: " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
 }
 
-// ---- tensors ---------------------------------------------------------------------------------------------------------
+// ---- tensors
+// ---------------------------------------------------------------------------------------------------------
 
 void* Arguments::data(std::string_view name) const {
   const at::Tensor* tensor = tensors_[index(name)];
@@ -344,13 +356,17 @@ at::Tensor Arguments::empty_with_last(std::string_view name, int64_t last) const
   return empty(sizes, like.scalar_type());
 }
 
-py::object to_python(at::Tensor tensor) { return py::reinterpret_steal<py::object>(THPVariable_Wrap(std::move(tensor))); }
+py::object to_python(at::Tensor tensor) {
+  return py::reinterpret_steal<py::object>(THPVariable_Wrap(std::move(tensor)));
+}
 
-// ---- docstrings ------------------------------------------------------------------------------------------------------
+// ---- docstrings
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
-// "name(in_feats, eps=1e-06)": Python reads a signature followed by "--" as __text_signature__, for inspect and stubtest.
+// "name(in_feats, eps=1e-06)": Python reads a signature followed by "--" as __text_signature__, for inspect and
+// stubtest.
 std::string signature(const FunctionSpec& spec) {
   std::ostringstream text;
   text << spec.name << '(';

@@ -1,8 +1,9 @@
 // The arguments of one call, checked against the function's spec. All errors of the modules are made here.
 //
 // Order of the checks, each over all arguments before the next: Python type; per tensor element type, rank, shape,
-// strides; then what the binding requires beyond the table; then devices; then the GPU's architecture. So everything that
-// can be told without a GPU is, and a message names the first thing wrong: "<function>: <argument> must be ..., got ...".
+// strides; then what the binding requires beyond the table; then devices; then the GPU's architecture. So everything
+// that can be told without a GPU is, and a message names the first thing wrong: "<function>: <argument> must be ...,
+// got ...".
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -10,7 +10,8 @@ namespace {
 constexpr FunctionSpec kSingleQueryAttention = {
     "single_query_attention",
     "Attention of one new token per sequence against a circular key-value cache.\n\n"
-    "Sequence b is at position t = length_per_sample_[b], or timestep. Turns q and k to position t, writes k and v into slot\n"
+    "Sequence b is at position t = length_per_sample_[b], or timestep. Turns q and k to position t, writes k and v "
+    "into slot\n"
     "t % L of the caches and attends to positions max(0, t + 1 - L) .. t with scale 1 / sqrt(D), softmax in float32.",
     "Tensor [B, H, D], type of q",
     {tensor("q", kFloating, "B H D", "D is 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256", Layout::kRows),

@@ -11,10 +11,8 @@ constexpr FunctionSpec kLayerNormForward = {
     "RMSNorm: out = input * rsqrt(mean(input^2) + eps) * gamma over the last dimension.\n\n"
     "Sums in float32; finite float16 results saturate instead of becoming inf.",
     "None; out is written",
-    {tensor("input", kFloating, "B S C", ""),
-     tensor_like("gamma", "input", "C", ""),
-     written(tensor_like("out", "input", "B S C", "")),
-     scalar("eps", Kind::kFloat, "added to the mean of squares")}};
+    {tensor("input", kFloating, "B S C", ""), tensor_like("gamma", "input", "C", ""),
+     written(tensor_like("out", "input", "B S C", "")), scalar("eps", Kind::kFloat, "added to the mean of squares")}};
 
 void layernorm_forward(const Arguments& args) {
   RmsNormParams params{};
@@ -31,13 +29,12 @@ void layernorm_forward(const Arguments& args) {
 constexpr FunctionSpec kRmsNormGeneral = {
     "rms_norm_general",
     "LayerNorm with mean, quantized to int8: y = (input - mean) * rsqrt(var + epsilon) * weight + bias.\n\n"
-    "Per token, scaling[t] = max|y| / 127 is written and out = round(y / scaling[t]). Per tensor, out = round(y * scaling)\n"
+    "Per token, scaling[t] = max|y| / 127 is written and out = round(y / scaling[t]). Per tensor, out = round(y * "
+    "scaling)\n"
     "with the given scaling and without bias.",
     "None; out and, per token, scaling are written",
-    {written(tensor("out", kI8, "... C", "")),
-     tensor("input", kFloating, "... C", ""),
-     tensor_like("weight", "input", "C", ""),
-     tensor_like("bias", "input", "C", ""),
+    {written(tensor("out", kI8, "... C", "")), tensor("input", kFloating, "... C", ""),
+     tensor_like("weight", "input", "C", ""), tensor_like("bias", "input", "C", ""),
      written(tensor("scaling", kF16, "S", "S = T, the number of tokens, or 1 per tensor")),
      scalar("epsilon", Kind::kFloat, "added to the variance"),
      scalar("use_per_token_quant", Kind::kBool, "whether scales are computed per token", 1)}};
@@ -45,8 +42,9 @@ constexpr FunctionSpec kRmsNormGeneral = {
 void rms_norm_general(const Arguments& args) {
   const bool per_token = args.flag("use_per_token_quant");
   const int64_t scales = per_token ? args.dim("T") : 1;
-  args.require(args.dim("S") == scales, "scaling",
-               "be float16 [" + std::to_string(scales) + "]" + (per_token ? ", one per token" : ", one for the tensor"));
+  args.require(
+      args.dim("S") == scales, "scaling",
+      "be float16 [" + std::to_string(scales) + "]" + (per_token ? ", one per token" : ", one for the tensor"));
   LayerNormQuantParams params{};
   params.out = static_cast<int8_t*>(args.data("out"));
   params.input = args.data("input");

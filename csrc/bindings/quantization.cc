@@ -10,8 +10,7 @@ constexpr FunctionSpec kInvokeQuant = {
     "invoke_quant",
     "Per-token symmetric int8: scale[t] = max|input[t]| / 127; out = round(input * 127 / max|input[t]|).",
     "None; out and scale are written",
-    {written(tensor("out", kI8, "... C", "")),
-     tensor("input", kFloating, "... C", ""),
+    {written(tensor("out", kI8, "... C", "")), tensor("input", kFloating, "... C", ""),
      written(tensor("scale", kF16, "T", "one per token"))}};
 
 void invoke_quant(const Arguments& args) {

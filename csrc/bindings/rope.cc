@@ -26,7 +26,8 @@ int64_t token_stride(const at::Tensor& tensor) {
 
 void rotary_neox(const Arguments& args) {
   const int64_t head_size = args.dim("head_size"), rot_dim = args.dim("rot_dim");
-  args.require(args.integer("head_size") == head_size, "head_size", "be " + std::to_string(head_size) + ", as query has");
+  args.require(args.integer("head_size") == head_size, "head_size",
+               "be " + std::to_string(head_size) + ", as query has");
   args.require(rot_dim % 2 == 0 && rot_dim <= head_size, "cos_sin_cache",
                "have rot_dim even and at most head_size = " + std::to_string(head_size));
   for (const char* name : {"query", "key"}) {
@@ -54,8 +55,7 @@ constexpr FunctionSpec kRopeWithPos = {
     "input * cos(freqs) + rotate_half(input) * sin(freqs) on the first d2 elements of each head, the rest copied.\n\n"
     "The angles of (s, b) are row b * s_len + s of freqs.",
     "Tensor [s, b, h, d], type of input; laid out as [b, s, h, d] in memory if transpose_output_memory",
-    {tensor("input", kFloating, "s b h d", "", Layout::kStrided),
-     tensor("freqs", kF32, "... d2", "angles, s * b rows"),
+    {tensor("input", kFloating, "s b h d", "", Layout::kStrided), tensor("freqs", kF32, "... d2", "angles, s * b rows"),
      scalar("transpose_output_memory", Kind::kBool, "the result's order in memory")}};
 
 py::object rope_with_pos(const Arguments& args) {
@@ -66,7 +66,8 @@ py::object rope_with_pos(const Arguments& args) {
   args.check_device();
   const at::Tensor& input = args.tensor("input");
   const bool transpose = args.flag("transpose_output_memory");
-  at::Tensor out = transpose ? args.empty({b, s, h, d}, input.scalar_type()) : args.empty({s, b, h, d}, input.scalar_type());
+  at::Tensor out =
+      transpose ? args.empty({b, s, h, d}, input.scalar_type()) : args.empty({s, b, h, d}, input.scalar_type());
   RopeWithPosParams params{};
   params.input = input.data_ptr();
   params.freqs = static_cast<const float*>(args.data("freqs"));

@@ -35,15 +35,15 @@ enum class Kind { kNone, kTensor, kOptionalTensor, kInt, kFloat, kBool };
 
 enum class Layout {
   kContiguous,
-  kStrided,    // any strides: the binding passes them on
-  kRows,       // the last two dimensions contiguous, any stride before them
+  kStrided,  // any strides: the binding passes them on
+  kRows,     // the last two dimensions contiguous, any stride before them
 };
 
 struct Dim {
   enum class Form { kNamed, kConstant, kEllipsis };
   Form form = Form::kConstant;
   std::string_view name;
-  int64_t factor = 1;   // size = factor * name / divisor; for kConstant the size itself
+  int64_t factor = 1;  // size = factor * name / divisor; for kConstant the size itself
   int64_t divisor = 1;
 };
 
@@ -99,15 +99,15 @@ constexpr Shape parse_shape(std::string_view text) {
 struct ArgumentSpec {
   const char* name = nullptr;
   Kind kind = Kind::kNone;
-  unsigned types = 0;                // for tensors: the set of types
+  unsigned types = 0;                  // for tensors: the set of types
   const char* same_type_as = nullptr;  // for tensors: an earlier tensor whose type this one has
   std::string_view shape_text;
   Shape shape{};
   Layout layout = Layout::kContiguous;
-  bool written = false;              // the call writes it
+  bool written = false;  // the call writes it
   const char* meaning = "";
   bool has_default = false;
-  double default_value = 0;          // of kInt, kFloat and kBool; an optional tensor's is None
+  double default_value = 0;  // of kInt, kFloat and kBool; an optional tensor's is None
 };
 
 constexpr ArgumentSpec tensor(const char* name, unsigned types, std::string_view shape, const char* meaning,

@@ -13,11 +13,12 @@ constexpr int64_t padded_groups(int64_t k, int64_t group_size) {
 }
 
 std::string groups_text(const char* dim, int64_t k, int64_t group_size) {
-  return "have " + std::string(dim) + " = " + std::to_string(padded_groups(k, group_size)) + " (K/G = " +
-         std::to_string(k / group_size) + " groups of " + std::to_string(group_size) + ", padded)";
+  return "have " + std::string(dim) + " = " + std::to_string(padded_groups(k, group_size)) +
+         " (K/G = " + std::to_string(k / group_size) + " groups of " + std::to_string(group_size) + ", padded)";
 }
 
-// ---- layout v2 -------------------------------------------------------------------------------------------------------
+// ---- layout v2
+// -------------------------------------------------------------------------------------------------------
 
 constexpr const char* kV2Formula =
     "in_feats @ w.T with w[n, k] = scales[k // G, n] * q[n, k] + zeros[k // G, n].\n\n"
@@ -27,13 +28,11 @@ constexpr FunctionSpec kGemvV2 = {
     "gemv_forward_cuda_new",
     kV2Formula,
     "Tensor [..., N], type of in_feats",
-    {tensor("in_feats", kHalf, "... K", "m rows"),
-     tensor("kernel", kI16, "N/4 K", "packed q, four rows interleaved"),
-     tensor_like("scaling_factors", "in_feats", "P N", "P is K/G rounded up to 8 (G >= 128), 16 (G = 64) or 32 (G = 32)"),
+    {tensor("in_feats", kHalf, "... K", "m rows"), tensor("kernel", kI16, "N/4 K", "packed q, four rows interleaved"),
+     tensor_like("scaling_factors", "in_feats", "P N",
+                 "P is K/G rounded up to 8 (G >= 128), 16 (G = 64) or 32 (G = 32)"),
      tensor_like("zeros", "in_feats", "P N", "-scale * zero point, padded as the scales"),
-     scalar("m", Kind::kInt, "rows of in_feats"),
-     scalar("n", Kind::kInt, "N"),
-     scalar("k", Kind::kInt, "K"),
+     scalar("m", Kind::kInt, "rows of in_feats"), scalar("n", Kind::kInt, "N"), scalar("k", Kind::kInt, "K"),
      scalar("group_size", Kind::kInt, "G: 32, 64 or a multiple of 128")}};
 
 constexpr FunctionSpec kGemmV2 = {
@@ -47,7 +46,8 @@ constexpr FunctionSpec kGemmV2 = {
 
 py::object run_v2(const Arguments& args, const char* scales, int64_t group_size) {
   const int64_t k = args.dim("K");
-  args.require(k > 0 && k % 64 == 0 && k % group_size == 0, "in_feats", "have K a positive multiple of 64 and of G = " + std::to_string(group_size));
+  args.require(k > 0 && k % 64 == 0 && k % group_size == 0, "in_feats",
+               "have K a positive multiple of 64 and of G = " + std::to_string(group_size));
   args.require(args.dim("P") == padded_groups(k, group_size), scales, groups_text("P", k, group_size));
   for (const char* name : {"in_feats", "kernel", scales, "zeros"}) args.require_aligned(name);
 
@@ -76,7 +76,8 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
 
 py::object gemv_v2(const Arguments& args) {
   for (const auto& [name, dim] : {std::pair{"m", "T"}, {"n", "N"}, {"k", "K"}}) {
-    args.require(args.integer(name) == args.dim(dim), name, "be " + std::to_string(args.dim(dim)) + ", as the tensors have");
+    args.require(args.integer(name) == args.dim(dim), name,
+                 "be " + std::to_string(args.dim(dim)) + ", as the tensors have");
   }
   const int64_t group_size = args.integer("group_size");
   args.require(group_size == 32 || group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
@@ -90,13 +91,15 @@ py::object gemm_v2(const Arguments& args) {
   for (const int64_t group_size : {128, 64, 32}) {
     if (args.dim("P") == padded_groups(k, group_size)) return run_v2(args, "scales", group_size);
   }
-  args.require(false, "scales", "have P = " + std::to_string(padded_groups(k, 128)) + " (G = 128), " +
-               std::to_string(padded_groups(k, 64)) + " (G = 64) or " + std::to_string(padded_groups(k, 32)) +
-               " (G = 32) for K = " + std::to_string(k));
+  args.require(false, "scales",
+               "have P = " + std::to_string(padded_groups(k, 128)) + " (G = 128), " +
+                   std::to_string(padded_groups(k, 64)) + " (G = 64) or " + std::to_string(padded_groups(k, 32)) +
+                   " (G = 32) for K = " + std::to_string(k));
   return py::none();
 }
 
-// ---- layout v1 -------------------------------------------------------------------------------------------------------
+// ---- layout v1
+// -------------------------------------------------------------------------------------------------------
 
 constexpr const char* kV1Formula =
     "in_feats @ w.T with w[n, k] = scaling_factors[n, k // G] * (q[n, k] - zero_point[n, k // G]).\n\n"
@@ -106,8 +109,7 @@ constexpr FunctionSpec kGemvV1 = {
     "gemv_forward_cuda",
     kV1Formula,
     "Tensor float16 [M, N]",
-    {tensor("in_feats", kF16, "M K", ""),
-     tensor("kernel", kI32, "N K/8", "packed q"),
+    {tensor("in_feats", kF16, "M K", ""), tensor("kernel", kI32, "N K/8", "packed q"),
      tensor("scaling_factors", kF16, "N P", "P is K/G rounded up to 8 (G >= 128) or 16 (G = 64)"),
      tensor("zeros", kI32, "N P/8", "packed zero points"),
      scalar("group_size", Kind::kInt, "G: 64 or a multiple of 128")}};
@@ -116,18 +118,16 @@ constexpr FunctionSpec kGemmV1 = {
     "gemm_forward_cuda",
     kV1Formula,
     "Tensor float16 [M, N]",
-    {kGemvV1.arguments[0],
-     kGemvV1.arguments[1],
-     kGemvV1.arguments[2],
-     kGemvV1.arguments[3],
-     kGemvV1.arguments[4],
+    {kGemvV1.arguments[0], kGemvV1.arguments[1], kGemvV1.arguments[2], kGemvV1.arguments[3], kGemvV1.arguments[4],
      scalar("split_k_iters", Kind::kInt, "a hint for splitting K, which this implementation chooses itself")}};
 
 py::object run_v1(const Arguments& args) {
   const int64_t k = args.dim("K");
   const int64_t group_size = args.integer("group_size");
-  args.require(group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size", "be 64 or a multiple of 128");
-  args.require(k > 0 && k % group_size == 0, "in_feats", "have K a positive multiple of G = " + std::to_string(group_size));
+  args.require(group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
+               "be 64 or a multiple of 128");
+  args.require(k > 0 && k % group_size == 0, "in_feats",
+               "have K a positive multiple of G = " + std::to_string(group_size));
   args.require(args.dim("N") % 4 == 0, "kernel", "have N a multiple of 4");
   args.require(args.dim("P") == padded_groups(k, group_size), "scaling_factors", groups_text("P", k, group_size));
   for (const char* name : {"in_feats", "kernel", "scaling_factors", "zeros"}) args.require_aligned(name);

@@ -10,10 +10,8 @@ constexpr FunctionSpec kGemm = {
     "w8a8_gemm_forward_cuda",
     "out_feats = (in_feats @ kernel.T) * wscales[n] * ascales[m], int32 sums, scaled in float32, rounded once.",
     "None; out_feats is written",
-    {tensor("in_feats", kI8, "M K", "K a multiple of 16"),
-     tensor("kernel", kI8, "N K", ""),
-     tensor("wscales", kF16, "N", ""),
-     tensor("ascales", kF16, "M", ""),
+    {tensor("in_feats", kI8, "M K", "K a multiple of 16"), tensor("kernel", kI8, "N K", ""),
+     tensor("wscales", kF16, "N", ""), tensor("ascales", kF16, "M", ""),
      written(tensor("out_feats", kF16, "M N", ""))}};
 
 constexpr FunctionSpec kGemmBias = {
@@ -24,7 +22,8 @@ constexpr FunctionSpec kGemmBias = {
      tensor("bias", kF16, "N", "")}};
 
 void run_gemm(const Arguments& args, const void* bias) {
-  args.require(args.dim("K") % kW8A8KAlignElems == 0, "in_feats", "have K a multiple of " + std::to_string(kW8A8KAlignElems));
+  args.require(args.dim("K") % kW8A8KAlignElems == 0, "in_feats",
+               "have K a multiple of " + std::to_string(kW8A8KAlignElems));
   for (const char* name : {"in_feats", "kernel"}) args.require_aligned(name);
   W8A8GemmParams params{};
   params.in_feats = static_cast<const int8_t*>(args.data("in_feats"));
