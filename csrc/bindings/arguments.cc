@@ -81,8 +81,7 @@ bool rows_contiguous(const at::Tensor& tensor) {
   return true;
 }
 
-// ---- architectures
-// ---------------------------------------------------------------------------------------------------
+// ---- architectures ----
 
 bool built_for(int arch) {
   for (const BuiltArch& built : kBuiltArchs) {
@@ -100,8 +99,7 @@ std::array<std::atomic<bool>, kMaxDevices> device_checked{};
 
 }  // namespace
 
-// ---- table checks
-// ----------------------------------------------------------------------------------------------------
+// ---- table checks ----
 
 Arguments::Arguments(const FunctionSpec& spec, const py::handle* values) : spec_(spec) {
   const size_t count = spec.count();
@@ -239,8 +237,7 @@ void Arguments::require_aligned(const char* name) const {
   }
 }
 
-// ---- messages
-// --------------------------------------------------------------------------------------------------------
+// ---- messages ----
 
 // " with K = 4096, N = 512": the names in the argument's shape that earlier arguments gave a size.
 std::string Arguments::bound_dims(const ArgumentSpec& spec) const {
@@ -273,8 +270,7 @@ void Arguments::fail(const char* name, const std::string& expected, const char* 
                         cure);
 }
 
-// ---- devices
-// ---------------------------------------------------------------------------------------------------------
+// ---- devices ----
 
 void Arguments::check_device() const {
   const at::Tensor* first = nullptr;
@@ -328,8 +324,7 @@ void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
                            " failed: " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
 }
 
-// ---- tensors
-// ---------------------------------------------------------------------------------------------------------
+// ---- tensors ----
 
 void* Arguments::data(std::string_view name) const {
   const at::Tensor* tensor = tensors_[index(name)];
@@ -360,8 +355,7 @@ py::object to_python(at::Tensor tensor) {
   return py::reinterpret_steal<py::object>(THPVariable_Wrap(std::move(tensor)));
 }
 
-// ---- docstrings
-// ------------------------------------------------------------------------------------------------------
+// ---- docstrings ----
 
 namespace {
 

@@ -17,8 +17,7 @@ std::string groups_text(const char* dim, int64_t k, int64_t group_size) {
          " (K/G = " + std::to_string(k / group_size) + " groups of " + std::to_string(group_size) + ", padded)";
 }
 
-// ---- layout v2
-// -------------------------------------------------------------------------------------------------------
+// ---- layout v2 ----
 
 constexpr const char* kV2Formula =
     "in_feats @ w.T with w[n, k] = scales[k // G, n] * q[n, k] + zeros[k // G, n].\n\n"
@@ -98,8 +97,7 @@ py::object gemm_v2(const Arguments& args) {
   return py::none();
 }
 
-// ---- layout v1
-// -------------------------------------------------------------------------------------------------------
+// ---- layout v1 ----
 
 constexpr const char* kV1Formula =
     "in_feats @ w.T with w[n, k] = scaling_factors[n, k // G] * (q[n, k] - zero_point[n, k // G]).\n\n"
