@@ -5,7 +5,7 @@
 #include "csrc/common/rows.cuh"
 
 namespace awq {
-namespace {
+namespace gelu_and_quant {
 
 // x/2 * (1 + tanh(u)) = x / (1 + exp(-2u)): one exponential, and no cancellation where tanh(u) nears -1. The fast
 // exponential and division err by a few units of fp32's last place, far below the rounding to fp16 that follows.
@@ -38,16 +38,16 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
 #pragma unroll
       for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
     });
-    max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots);
-    const RowScale row_scale_factor = row_scale(__uint_as_float(max_bits));
-    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
+    const float max_magnitude = __uint_as_float(reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots));
+    const float factor = row_factor(max_magnitude);
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(max_magnitude);
 
     row.continue_from(tmp_row);  // each thread reads back what it wrote itself
     row.forget_conversions();
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);
-      store_int8(out_row + first, x, row_scale_factor.factor, count, kWhole);
+      store_int8(out_row + first, x, factor, count, kWhole);
     });
     end_row<Config>();
   }
@@ -56,8 +56,8 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
 template <typename T, typename Config>
 struct Launch {
   static cudaError_t run(const GeluAndQuantParams& p, cudaStream_t stream) {
-    const bool whole = p.d % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.tmp) &&
-                       is_aligned(p.out, kVecElems<T>);
+    const bool whole =
+        p.d % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.tmp) && is_aligned(p.out, kVecElems<T>);
     const auto kernel = whole ? gelu_and_quant_kernel<T, Config, true> : gelu_and_quant_kernel<T, Config, false>;
     kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
         static_cast<const T*>(p.input), static_cast<T*>(p.tmp), p.out, static_cast<__half*>(p.scale_out), p.tokens,
@@ -66,12 +66,12 @@ struct Launch {
   }
 };
 
-}  // namespace
+}  // namespace gelu_and_quant
 
 cudaError_t launch_gelu_and_quant(const GeluAndQuantParams& params, cudaStream_t stream) {
   if (params.tokens < 0 || params.d < 0 || params.d > kMaxColumns) return cudaErrorInvalidValue;
   if (params.tokens == 0 || params.d == 0) return cudaSuccess;
-  return launch_rows<Launch, __half>(params, params.d, stream);
+  return launch_rows<gelu_and_quant::Launch, __half>(params, params.d, stream);
 }
 
 }  // namespace awq

@@ -6,7 +6,7 @@
 #include "csrc/common/vector.cuh"
 
 namespace awq {
-namespace {
+namespace silu_and_mul {
 
 constexpr int kBlockThreads = 256;
 constexpr int64_t kMaxGridY = 65535;
@@ -56,7 +56,7 @@ cudaError_t launch(const SiluAndMulParams& p, cudaStream_t stream) {
   return checked_launch();
 }
 
-}  // namespace
+}  // namespace silu_and_mul
 
 cudaError_t launch_silu_and_mul(const SiluAndMulParams& params, cudaStream_t stream) {
   constexpr int64_t kMaxD = int64_t{1} << 30;
@@ -65,7 +65,7 @@ cudaError_t launch_silu_and_mul(const SiluAndMulParams& params, cudaStream_t str
     using T = decltype(element);
     if (params.tokens == 0 || params.d == 0) return cudaSuccess;
     const bool whole = params.d % kVecElems<T> == 0 && is_aligned(params.input) && is_aligned(params.out);
-    return whole ? launch<T, kVecElems<T>>(params, stream) : launch<T, 1>(params, stream);
+    return whole ? silu_and_mul::launch<T, kVecElems<T>>(params, stream) : silu_and_mul::launch<T, 1>(params, stream);
   });
 }
 

@@ -82,19 +82,15 @@ __device__ __forceinline__ float saturate<__half>(float x) {
 template <bool kWithFloat64 = false, typename F>
 cudaError_t dispatch_dtype(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::kFloat16:
-      return f(__half{});
+    case DType::kFloat16: return f(__half{});
 #if AWQ_ENABLE_BF16
-    case DType::kBFloat16:
-      return f(__nv_bfloat16{});
+    case DType::kBFloat16: return f(__nv_bfloat16{});
 #endif
-    case DType::kFloat32:
-      return f(float{});
+    case DType::kFloat32: return f(float{});
     case DType::kFloat64:
       if constexpr (kWithFloat64) return f(double{});
       return cudaErrorInvalidValue;
-    default:
-      return cudaErrorInvalidValue;
+    default: return cudaErrorInvalidValue;
   }
 }
 

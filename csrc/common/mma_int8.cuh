@@ -5,8 +5,8 @@
 
 namespace awq {
 
-// D += A * B with A [16, 32] and B [32, 8] of int8, D [16, 8] int32, wrapping. Four int8 per register, the one of lowest
-// k in the lowest byte. Lane 4g + c of the warp holds
+// D += A * B with A [16, 32] and B [32, 8] of int8, D [16, 8] int32, wrapping. Four int8 per register, the one of
+// lowest k in the lowest byte. Lane 4g + c of the warp holds
 //   a[0] A[g][4c..4c+3]   a[1] A[g+8][4c..]   a[2] A[g][4c+16..]   a[3] A[g+8][4c+16..]
 //   b0   B[4c..4c+3][g]   b1   B[4c+16..][g]
 //   d[0], d[1] D[g][2c, 2c+1]   d[2], d[3] D[g+8][2c, 2c+1]

@@ -9,19 +9,17 @@ namespace awq {
 
 constexpr float kInt8Max = 127.0f;
 
-// What a row's largest magnitude gives: the scale to store and the factor to multiply with.
-struct RowScale {
-  __half scale;  // max / 127
-  float factor;  // 127 / max
-};
+// The scale to store: max / 127.
+__device__ __forceinline__ __half row_scale(float max_magnitude) { return __float2half_rn(max_magnitude / kInt8Max); }
 
-// `max_magnitude` may be NaN or infinite: then the scale is, and the factor is 0 so that no garbage is quantized.
-// Below kTiny 127 / max leaves fp32's range, while the scale has long vanished in fp16: such a row counts as zeros.
-__device__ __forceinline__ RowScale row_scale(float max_magnitude) {
+// The factor to multiply with: 127 / max. 0 for a maximum that is NaN or infinite, so that no garbage is quantized, and
+// below kTiny, where the quotient leaves fp32's range; the scale has long vanished in fp16 there: such a row counts as
+// zeros.
+__device__ __forceinline__ float row_factor(float max_magnitude) {
   constexpr float kTiny = 0x1p-120f;
   static_assert(kInt8Max / kTiny < 3.4e38f, "the factor stays finite");
   const bool usable = max_magnitude >= kTiny && max_magnitude < INFINITY;  // false for NaN
-  return {__float2half_rn(max_magnitude / kInt8Max), usable ? kInt8Max / max_magnitude : 0.0f};
+  return usable ? kInt8Max / max_magnitude : 0.0f;
 }
 
 // Four values rounded to nearest even and clamped to -128..127, the first in the lowest byte. NaN gives 0.

@@ -2,8 +2,6 @@
 // same input gives the same bits on every run. All threads of the team get the result.
 #pragma once
 
-#include <cstdint>
-
 #include <cuda_runtime.h>
 
 namespace awq {
@@ -19,7 +17,6 @@ __device__ __forceinline__ unsigned team_mask() {
 
 // How a team combines two values.
 struct Sum {
-  static constexpr float kIdentity = 0.0f;
   __device__ static float combine(float a, float b) { return a + b; }
 };
 
@@ -31,11 +28,12 @@ struct MaxMagnitude {
   __device__ static unsigned combine(unsigned a, unsigned b) { return a > b ? a : b; }
 };
 
+// Combines x over kLanes lanes; `mask` names lanes that call this together.
 template <typename Op, int kLanes, typename Value>
-__device__ __forceinline__ Value reduce_over_lanes(Value x) {
+__device__ __forceinline__ Value reduce_over_lanes(Value x, unsigned mask) {
 #pragma unroll
   for (int distance = kLanes / 2; distance > 0; distance /= 2) {
-    x = Op::combine(x, __shfl_xor_sync(team_mask<kLanes>(), x, distance));
+    x = Op::combine(x, __shfl_xor_sync(mask, x, distance));
   }
   return x;
 }
@@ -43,25 +41,26 @@ __device__ __forceinline__ Value reduce_over_lanes(Value x) {
 #if __CUDA_ARCH__ >= 800
 // One instruction in place of ten.
 template <>
-__device__ __forceinline__ unsigned reduce_over_lanes<MaxMagnitude, kWarpSize>(unsigned x) {
-  return __reduce_max_sync(team_mask<kWarpSize>(), x);
+__device__ __forceinline__ unsigned reduce_over_lanes<MaxMagnitude, kWarpSize>(unsigned x, unsigned mask) {
+  return __reduce_max_sync(mask, x);
 }
 #endif
 
-// One reduction over a team of kThreads: up to a warp, or a whole block of several. A block needs `slots` (shared memory,
-// one per warp) of its own for each reduction between two of its barriers; a smaller team does not touch them.
+// One reduction over a team of kThreads: up to a warp, or a whole block of several. A block needs `slots` (shared
+// memory, one per warp) of its own for each reduction between two of its barriers; a smaller team does not touch them.
 template <typename Op, int kThreads, typename Value>
 __device__ __forceinline__ Value reduce_over_team(Value x, Value* slots) {
   if constexpr (kThreads <= kWarpSize) {
-    return reduce_over_lanes<Op, kThreads>(x);
+    return reduce_over_lanes<Op, kThreads>(x, team_mask<kThreads>());
   } else {
-    static_assert(kThreads % kWarpSize == 0 && kThreads <= 1024, "a block of whole warps");
-    const int lane = threadIdx.x % kWarpSize;
-    x = reduce_over_lanes<Op, kWarpSize>(x);
-    if (lane == 0) slots[threadIdx.x / kWarpSize] = x;
+    constexpr int kWarps = kThreads / kWarpSize;
+    static_assert(kThreads % kWarpSize == 0 && (kWarps & (kWarps - 1)) == 0, "a power of two of warps");
+    constexpr unsigned kAllLanes = 0xffffffffu;
+    x = reduce_over_lanes<Op, kWarpSize>(x, kAllLanes);
+    if (threadIdx.x % kWarpSize == 0) slots[threadIdx.x / kWarpSize] = x;
     __syncthreads();
     // Every warp combines the slots itself, which saves the second barrier of a broadcast.
-    return reduce_over_lanes<Op, kWarpSize>(lane < kThreads / kWarpSize ? slots[lane] : Op::kIdentity);
+    return reduce_over_lanes<Op, kWarps>(slots[threadIdx.x % kWarps], kAllLanes);
   }
 }
 

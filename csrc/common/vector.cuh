@@ -12,8 +12,9 @@ namespace awq {
 
 constexpr int kVectorBytes = 16;
 
-// kCount elements of T that move as one access (in several, if more than 16 bytes). Held as words, not as elements: given
-// an array of __half the compiler moves and keeps each in a register of its own.
+// kCount elements of T that move as one access (in several, if more than 16 bytes). Held as words, not as elements: of
+// an array of __half the compiler keeps each in a register of its own and stores them one by one, which made the rotary
+// embedding take 138 us where it takes 39.
 template <typename T, int kCount = kVectorBytes / static_cast<int>(sizeof(T))>
 struct alignas(sizeof(T) * kCount < kVectorBytes ? sizeof(T) * kCount : kVectorBytes) Vec {
   static constexpr int kElems = kCount;
@@ -80,8 +81,8 @@ __device__ __forceinline__ V load_vec(const T* p) {
   return v;
 }
 
-// The vector to global memory at p. Wide stores are spelled out in PTX because the compiler sometimes splits a struct of
-// words into one store for each.
+// The vector to global memory at p. Wide stores are spelled out in PTX because the compiler sometimes splits a struct
+// of words into one store for each.
 template <typename T, int kCount>
 __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
   using V = Vec<T, kCount>;
@@ -90,8 +91,7 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
                  "r"(v.words[1]), "r"(v.words[2]), "r"(v.words[3])
                  : "memory");
   } else if constexpr (V::kBytes == 8) {
-    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]),
-                 "r"(v.words[1])
+    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]), "r"(v.words[1])
                  : "memory");
   } else {
     static_assert(V::kWords == 1, "vectors of 1, 2, 4, 8 or 16 bytes");
@@ -99,8 +99,8 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
   }
 }
 
-// The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned, and is meant to be
-// a compile-time constant.
+// The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned, and is meant to
+// be a compile-time constant.
 template <typename T>
 __device__ __forceinline__ Vec<T> load_vec(const T* p, int count, bool whole) {
   if (whole) return load_vec<Vec<T>>(p);

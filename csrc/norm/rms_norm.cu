@@ -4,7 +4,7 @@
 #include "csrc/norm/norm.h"
 
 namespace awq {
-namespace {
+namespace rms_norm {
 
 template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads)
@@ -56,13 +56,13 @@ struct Launch {
   }
 };
 
-}  // namespace
+}  // namespace rms_norm
 
 cudaError_t launch_rms_norm(const RmsNormParams& params, cudaStream_t stream) {
   if (params.tokens < 0 || params.channels < 0 || params.channels > kMaxColumns) return cudaErrorInvalidValue;
   return dispatch_dtype(params.dtype, [&](auto element) {
     if (params.tokens == 0 || params.channels == 0) return cudaSuccess;
-    return launch_rows<Launch, decltype(element)>(params, params.channels, stream);
+    return launch_rows<rms_norm::Launch, decltype(element)>(params, params.channels, stream);
   });
 }
 

@@ -5,7 +5,7 @@
 #include "csrc/quantization/quantization.h"
 
 namespace awq {
-namespace {
+namespace per_token_quant {
 
 template <typename T, typename Config, bool kWhole>
 __global__ void __launch_bounds__(Config::kBlockThreads)
@@ -24,15 +24,15 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
 #pragma unroll
       for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
     });
-    max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots);
-    const RowScale row_scale_factor = row_scale(__uint_as_float(max_bits));
-    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale_factor.scale;
+    const float max_magnitude = __uint_as_float(reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots));
+    const float factor = row_factor(max_magnitude);
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(max_magnitude);
 
     row.forget_conversions();
     row.visit([&](const Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);
-      store_int8(out_row + first, x, row_scale_factor.factor, count, kWhole);
+      store_int8(out_row + first, x, factor, count, kWhole);
     });
     end_row<Config>();
   }
@@ -49,13 +49,13 @@ struct Launch {
   }
 };
 
-}  // namespace
+}  // namespace per_token_quant
 
 cudaError_t launch_per_token_quant(const PerTokenQuantParams& params, cudaStream_t stream) {
   if (params.tokens < 0 || params.channels < 0 || params.channels > kMaxColumns) return cudaErrorInvalidValue;
   return dispatch_dtype(params.dtype, [&](auto element) {
     if (params.tokens == 0 || params.channels == 0) return cudaSuccess;
-    return launch_rows<Launch, decltype(element)>(params, params.channels, stream);
+    return launch_rows<per_token_quant::Launch, decltype(element)>(params, params.channels, stream);
   });
 }
 

@@ -16,10 +16,10 @@
 namespace awq {
 
 struct RotaryNeoxParams {
-  const int64_t* positions;    // [tokens], in any order
-  void* query;                 // [tokens, query_heads, head_size] of dtype, rotated in place
-  void* key;                   // [tokens, key_heads, head_size] of dtype, rotated in place; unused if key_heads is 0
-  const void* cos_sin_cache;   // [max_position, rot_dim] of dtype, contiguous: rot_dim/2 cosines, then as many sines
+  const int64_t* positions;   // [tokens], in any order
+  void* query;                // [tokens, query_heads, head_size] of dtype, rotated in place
+  void* key;                  // [tokens, key_heads, head_size] of dtype, rotated in place; unused if key_heads is 0
+  const void* cos_sin_cache;  // [max_position, rot_dim] of dtype, contiguous: rot_dim/2 cosines, then as many sines
   int64_t tokens;
   int64_t max_position;
   int64_t query_stride_elems;  // from one token to the next; heads are contiguous within a token
@@ -27,8 +27,8 @@ struct RotaryNeoxParams {
   int query_heads;
   int key_heads;
   int head_size;
-  int rot_dim;                 // even, at most head_size
-  DType dtype;                 // kFloat16, kBFloat16, kFloat32 or kFloat64
+  int rot_dim;  // even, at most head_size
+  DType dtype;  // kFloat16, kBFloat16, kFloat32 or kFloat64
 };
 
 // With half = rot_dim / 2, cos and sin from row positions[t] of the table, for each head and i < half:
@@ -46,9 +46,9 @@ struct RopeWithPosParams {
   int64_t s;
   int64_t b;
   int64_t h;
-  int64_t d;                // at most 2^31 - 1
-  int64_t d2;               // even, 0 <= d2 <= d
-  int64_t stride_s_elems;   // strides of the input, any value
+  int64_t d;               // at most 2^31 - 1
+  int64_t d2;              // even, 0 <= d2 <= d
+  int64_t stride_s_elems;  // strides of the input, any value
   int64_t stride_b_elems;
   int64_t stride_h_elems;
   int64_t stride_d_elems;

@@ -6,9 +6,10 @@
 #include "csrc/rope/rope.h"
 
 namespace awq {
-namespace {
+namespace rope_with_pos {
 
 constexpr int kBlockThreads = 256;
+constexpr int64_t kMaxGridY = 65535;
 constexpr int kTilePairs = 512;  // pairs of elements whose angles a block holds at a time: 8 KiB
 
 // Cosines and sines of the angles of pairs [first, first + count), each used for all heads of the token.
@@ -16,11 +17,6 @@ struct alignas(32) AngleTile {  // as the widest vector that is read from it
   float cosine[2][kTilePairs];  // [0]: the angle of the pair's lower element, [1]: that of the upper one
   float sine[2][kTilePairs];
 };
-
-// The element offset of token (s, b) in the input.
-__device__ __forceinline__ int64_t input_offset(const RopeWithPosParams& p, int64_t s, int64_t b) {
-  return s * p.stride_s_elems + b * p.stride_b_elems;
-}
 
 // sincosf, not its fast form: angles are positions times frequencies and reach hundreds of thousands of radians, where
 // the fast form, which only works near zero, is noise. It runs once per token and angle, so its cost vanishes.
@@ -64,43 +60,44 @@ struct Pair {
 
 // One block per token. threadIdx.x runs over the vectors of a head, y over heads. kCount > 1 needs unit stride in d.
 template <typename T, int kCount>
-__global__ void __launch_bounds__(kBlockThreads, 5) rope_with_pos_kernel(const RopeWithPosParams p) {
+__global__ void __launch_bounds__(kBlockThreads, 4) rope_with_pos_kernel(const RopeWithPosParams p) {
   __shared__ AngleTile tile;
   const int64_t half = p.d2 / 2;
   const int64_t stride_d = kCount > 1 ? 1 : p.stride_d_elems;
 
-  for (int64_t token = blockIdx.x; token < p.s * p.b; token += gridDim.x) {  // s slowest, as in the output's shape
-    const int64_t s = token / p.b, b = token % p.b;
-    const int64_t row = b * p.s + s;
-    const T* const input = static_cast<const T*>(p.input) + input_offset(p, s, b);
-    T* const out = static_cast<T*>(p.out) + (p.transpose_output_memory ? row : token) * p.h * p.d;
+  for (int64_t b = blockIdx.y; b < p.b; b += gridDim.y) {
+    for (int64_t s = blockIdx.x; s < p.s; s += gridDim.x) {
+      const int64_t row = b * p.s + s;
+      const T* const input = static_cast<const T*>(p.input) + s * p.stride_s_elems + b * p.stride_b_elems;
+      T* const out = static_cast<T*>(p.out) + (p.transpose_output_memory ? row : s * p.b + b) * p.h * p.d;
 
-    for (int64_t first = 0; first < half; first += kTilePairs) {
-      const int count = static_cast<int>(min(static_cast<int64_t>(kTilePairs), half - first));
-      // The thread's first vectors are asked for before the angles are worked out; usually they are its only ones.
-      Pair<T, kCount> ahead;
-      const bool any = threadIdx.x * kCount < count;  // the grid has no rows of threads without a head
-      const T* const start = input + threadIdx.y * p.stride_h_elems + (first + threadIdx.x * kCount) * stride_d;
-      if (any) ahead.load(start, half, stride_d);
-      fill_angles(tile, p.freqs + row * p.d2, half, first, count);
-      __syncthreads();
-      for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {
-        for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
-          Pair<T, kCount> current = ahead;
-          if (pair != threadIdx.x * kCount || head != threadIdx.y) {
-            current.load(input + head * p.stride_h_elems + (first + pair) * stride_d, half, stride_d);
+      for (int64_t first = 0; first < half; first += kTilePairs) {
+        const int count = static_cast<int>(min(static_cast<int64_t>(kTilePairs), half - first));
+        // The thread's first vectors are asked for before the angles are worked out; usually they are its only ones.
+        Pair<T, kCount> ahead;
+        const bool any = threadIdx.x * kCount < count;  // the grid has no rows of threads without a head
+        const T* const start = input + threadIdx.y * p.stride_h_elems + (first + threadIdx.x * kCount) * stride_d;
+        if (any) ahead.load(start, half, stride_d);
+        fill_angles(tile, p.freqs + row * p.d2, half, first, count);
+        __syncthreads();
+        for (int pair = threadIdx.x * kCount; pair < count; pair += blockDim.x * kCount) {
+          for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
+            Pair<T, kCount> current = ahead;
+            if (pair != threadIdx.x * kCount || head != threadIdx.y) {
+              current.load(input + head * p.stride_h_elems + (first + pair) * stride_d, half, stride_d);
+            }
+            current.turn_into(out + head * p.d + first + pair, half, tile, pair);
           }
-          current.turn_into(out + head * p.d + first + pair, half, tile, pair);
         }
+        __syncthreads();  // before the tile is filled again
       }
-      __syncthreads();  // before the tile is filled again
-    }
 
-    for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
-      const T* const from = input + head * p.stride_h_elems;
-      T* const to = out + head * p.d;
-      for (int64_t i = p.d2 + threadIdx.x * kCount; i < p.d; i += blockDim.x * kCount) {
-        store_vec(to + i, load_vec<Vec<T, kCount>>(from + i * stride_d));
+      for (int64_t head = threadIdx.y; head < p.h; head += blockDim.y) {
+        const T* const from = input + head * p.stride_h_elems;
+        T* const to = out + head * p.d;
+        for (int64_t i = p.d2 + threadIdx.x * kCount; i < p.d; i += blockDim.x * kCount) {
+          store_vec(to + i, load_vec<Vec<T, kCount>>(from + i * stride_d));
+        }
       }
     }
   }
@@ -111,17 +108,18 @@ cudaError_t launch(const RopeWithPosParams& p, cudaStream_t stream) {
   const int64_t vectors = std::max(p.d2 / 2, p.d - p.d2) / kCount;  // of one head, in the longer of the two loops
   const int width = static_cast<int>(std::clamp<int64_t>(vectors, 1, kBlockThreads));
   const int heads = static_cast<int>(std::min<int64_t>(p.h, kBlockThreads / width));
-  const int64_t blocks = std::min<int64_t>(p.s * p.b, INT32_MAX);
-  rope_with_pos_kernel<T, kCount><<<static_cast<unsigned>(blocks), dim3(width, heads), 0, stream>>>(p);
+  const dim3 grid(static_cast<unsigned>(std::min<int64_t>(p.s, INT32_MAX)),
+                  static_cast<unsigned>(std::min<int64_t>(p.b, kMaxGridY)));
+  rope_with_pos_kernel<T, kCount><<<grid, dim3(width, heads), 0, stream>>>(p);
   return checked_launch();
 }
 
-}  // namespace
+}  // namespace rope_with_pos
 
 cudaError_t launch_rope_with_pos(const RopeWithPosParams& params, cudaStream_t stream) {
   const RopeWithPosParams& p = params;
-  const bool sizes_fit = p.s >= 0 && p.b >= 0 && p.h >= 0 && p.d >= 0 && p.d <= INT32_MAX && p.d2 >= 0 &&
-                         p.d2 % 2 == 0 && p.d2 <= p.d;
+  const bool sizes_fit =
+      p.s >= 0 && p.b >= 0 && p.h >= 0 && p.d >= 0 && p.d <= INT32_MAX && p.d2 >= 0 && p.d2 % 2 == 0 && p.d2 <= p.d;
   if (!sizes_fit) return cudaErrorInvalidValue;
   return dispatch_dtype(p.dtype, [&](auto element) {
     using T = decltype(element);
@@ -129,9 +127,9 @@ cudaError_t launch_rope_with_pos(const RopeWithPosParams& params, cudaStream_t s
     if (p.s == 0 || p.b == 0 || p.h == 0 || p.d == 0) return cudaSuccess;
     const bool strides_fit = p.stride_d_elems == 1 && p.stride_h_elems % kElems == 0 &&
                              p.stride_b_elems % kElems == 0 && p.stride_s_elems % kElems == 0;
-    const bool vectors = strides_fit && p.d2 % (2 * kElems) == 0 && p.d % kElems == 0 && is_aligned(p.input) &&
-                         is_aligned(p.out);
-    return vectors ? launch<T, kElems>(p, stream) : launch<T, 1>(p, stream);
+    const bool vectors =
+        strides_fit && p.d2 % (2 * kElems) == 0 && p.d % kElems == 0 && is_aligned(p.input) && is_aligned(p.out);
+    return vectors ? rope_with_pos::launch<T, kElems>(p, stream) : rope_with_pos::launch<T, 1>(p, stream);
   });
 }
 

@@ -6,7 +6,7 @@
 #include "csrc/rope/rope.h"
 
 namespace awq {
-namespace {
+namespace rotary_neox {
 
 constexpr int kBlockThreads = 256;
 
@@ -105,7 +105,7 @@ cudaError_t launch(const RotaryNeoxParams& p, cudaStream_t stream) {
   return checked_launch();
 }
 
-}  // namespace
+}  // namespace rotary_neox
 
 cudaError_t launch_rotary_neox(const RotaryNeoxParams& params, cudaStream_t stream) {
   const RotaryNeoxParams& p = params;
@@ -122,7 +122,7 @@ cudaError_t launch_rotary_neox(const RotaryNeoxParams& params, cudaStream_t stre
     const bool vectors = p.rot_dim % (2 * kElems) == 0 && p.head_size % kElems == 0 && is_aligned(p.cos_sin_cache) &&
                          whole(p.query, p.query_stride_elems, p.query_heads) &&
                          whole(p.key, p.key_stride_elems, p.key_heads);
-    return vectors ? launch<T, kElems>(p, stream) : launch<T, 1>(p, stream);
+    return vectors ? rotary_neox::launch<T, kElems>(p, stream) : rotary_neox::launch<T, 1>(p, stream);
   });
 }
 

@@ -26,9 +26,9 @@ struct W8A8GemmParams {
 
 // out[i, j] = (sum_k in_feats[i, k] * kernel[j, k]) * wscales[j] * ascales[i] + bias[j]
 //
-// The sum is exact in int32 for k < 131072 = 2^31 / 128^2; from there on sums of extreme values may wrap. Scales and bias
-// are applied in fp32, with one rounding to fp16 at the end, to inf where the result leaves fp16's range.
-// All bits are the same on every run: integer sums do not depend on their order.
+// The sum is exact in int32 for k < 131072 = 2^31 / 128^2; from there on sums of extreme values may wrap. Scales and
+// bias are applied in fp32, with one rounding to fp16 at the end, to inf where the result leaves fp16's range. All bits
+// are the same on every run: integer sums do not depend on their order.
 //
 // `workspace` is 16-byte aligned device memory of w8a8_gemm_workspace_bytes(params) bytes (null is fine for 0); it
 // needs no initial contents and may be reused once the stream has passed this call. Runs on the current device and on

@@ -31,7 +31,7 @@ struct MmaConfig {  // tile sizes in elements, which are bytes
   // One warp's part.
   static constexpr int kWarpM = kTileM / kWarpsM, kWarpN = kTileN / kWarpsN;
   static constexpr int kMmasM = kWarpM / kMmaM, kMmasN = kWarpN / kMmaN;
-  static constexpr int kSums = kMmasM * kMmasN * 4;  // int32 sums of a thread
+  static constexpr int kSums = kMmasM * kMmasN * 4;        // int32 sums of a thread
   static constexpr int kSteps = kTileK / kMmaK / kWarpsK;  // products along K per stage
 
   // Shared memory: the stages, later the same bytes hold sums of the other warps along K, then the fp16 output.
@@ -76,8 +76,8 @@ __device__ __forceinline__ int swizzle(int row, int chunk) {
   return row * kTileK + (chunk ^ turn) * kChunkBytes;
 }
 
-// Starts the copy of rows first_row .. + kRows, columns first_k .. + kTileK of a [rows, k] matrix. Columns past k come as
-// zeros; rows past the last repeat it, which only reaches sums that are never stored.
+// Starts the copy of rows first_row .. + kRows, columns first_k .. + kTileK of a [rows, k] matrix. Columns past k come
+// as zeros; rows past the last repeat it, which only reaches sums that are never stored.
 template <typename Config, int kRows>
 __device__ __forceinline__ void copy_tile(int8_t* tile, const int8_t* matrix, int64_t first_row, int64_t rows,
                                           int64_t first_k, int64_t k) {
@@ -260,8 +260,7 @@ __device__ __forceinline__ bool add_splits(Sums<Config>& sums, const MmaParams& 
 // Scales the sums, rounds them and lays them out as a tile of fp16 in shared memory.
 template <typename Config>
 __device__ __forceinline__ void scale_to_smem(const Sums<Config>& sums, __half* tile, const MmaParams& p,
-                                              int64_t first_row, int64_t first_column,
-                                              const WarpPlace<Config>& place) {
+                                              int64_t first_row, int64_t first_column, const WarpPlace<Config>& place) {
   const int row = place.row + place.lane / 4, column = place.column + place.lane % 4 * 2;
   float row_scale[Config::kMmasM][2];
 #pragma unroll
