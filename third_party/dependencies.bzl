@@ -10,6 +10,7 @@ load("//third_party/torch:torch.bzl", "torch_repo")
 load("//third_party/wheels:wheels.bzl", "wheels_repo")
 load(
     ":versions.bzl",
+    "BENCH_PACKAGES",
     "BUILDIFIER",
     "CUDA",
     "CUDA_BINARY_TOOLS",
@@ -47,6 +48,12 @@ def awq_dependencies():
             name = "awq_test_packages_" + tag,
             lock = lock,
             packages = TEST_PACKAGES,
+            python_version = version,
+        )
+        wheels_repo(
+            name = "awq_bench_packages_" + tag,
+            lock = lock,
+            packages = BENCH_PACKAGES,
             python_version = version,
         )
     wheels_repo(

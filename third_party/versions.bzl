@@ -92,6 +92,19 @@ TEST_PACKAGES = [
     "sortedcontainers",
 ]
 
+BENCH_PACKAGES = [
+    "contourpy",
+    "cycler",
+    "fonttools",
+    "kiwisolver",
+    "matplotlib",
+    "packaging",
+    "pillow",
+    "pyparsing",
+    "python-dateutil",
+    "six",
+]
+
 LINT_PACKAGES = [
     "ast-serialize",
     "clang-format",
