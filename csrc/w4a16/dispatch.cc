@@ -33,36 +33,59 @@ constexpr int64_t kAnyM = std::numeric_limits<int64_t>::max();
 
 #if AWQ_ENABLE_BF16
 #define AWQ_VARIANTS(launch, Config) \
-  { launch<Config, __half, LayoutV2>, launch<Config, __nv_bfloat16, LayoutV2>, launch<Config, __half, LayoutV1> }
+  {launch<Config, __half, LayoutV2>, launch<Config, __nv_bfloat16, LayoutV2>, launch<Config, __half, LayoutV1>}
 #else
-#define AWQ_VARIANTS(launch, Config) \
-  { launch<Config, __half, LayoutV2>, nullptr, launch<Config, __half, LayoutV1> }
+#define AWQ_VARIANTS(launch, Config) {launch<Config, __half, LayoutV2>, nullptr, launch<Config, __half, LayoutV1>}
 #endif
 
 template <class Config>
 constexpr Row gemv_row(int64_t max_m, int min_blocks_per_sm) {
-  return {max_m, Config::kChannels, min_blocks_per_sm, 0, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, false,
+  return {max_m,
+          Config::kChannels,
+          min_blocks_per_sm,
+          0,
+          Config::kChannels,
+          Config::kTokens,
+          Config::kBlocksPerSm,
+          false,
           AWQ_VARIANTS(launch_gemv, Config)};
 }
 
 template <class Config>
 constexpr Row gemm_row(int64_t max_m) {
-  return {max_m, 1, 0, Config::kSmemBytes, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, true,
+  return {max_m,
+          1,
+          0,
+          Config::kSmemBytes,
+          Config::kChannels,
+          Config::kTokens,
+          Config::kBlocksPerSm,
+          true,
           AWQ_VARIANTS(launch_gemm, Config)};
 }
 
-// The first row that fits is taken.
+// The first row that fits is taken. Times: H200, cold L2, microseconds for fp16, layout v2, G = 128.
 constexpr Row kTable[] = {
-    // Memory-bound on the weights. Several small blocks per SM hide one another's start and end ...
-    gemv_row<GemvWide>(8, 3),
-    // ... but with few channels a block has to keep its SM's memory pipe full alone.
-    gemv_row<GemvNarrow>(8, 0),
-    gemv_row<GemvWide16>(16, 3),
-    gemv_row<GemvNarrow16>(16, 0),
-    // Still memory-bound, but so much activation data per weight that it has to be shared by many channels.
+    // Bound by reading the weights. Which block is best depends on how many there are:
+    //                   N x K:  28672 x 4096  6144 x 4096  4096 x 14336
+    //   blocks per SM:                   6.8         1.45          0.97
+    //   Gemv8Small, one row:            26.4         13.6          29.7
+    //   Gemv8Medium:                    28.4         12.0          19.9
+    //   Gemv8Large:                     32.2         13.1          16.4
+    gemv_row<Gemv8Small>(8, 4),
+    gemv_row<Gemv8Medium>(8, 1),
+    gemv_row<Gemv8Large>(8, 0),
+    //   Gemv16Small, 16 rows:           45.6         18.0          39.2
+    //   Gemv16Medium:                   47.9         16.4          29.9
+    //   Gemv16Large:                    52.9         19.2          24.2
+    gemv_row<Gemv16Small>(16, 4),
+    gemv_row<Gemv16Medium>(16, 1),
+    gemv_row<Gemv16Large>(16, 0),
+    // So much activation data per weight that it has to be shared by many channels, in shared memory.
     gemm_row<Gemm32>(32),
     gemm_row<Gemm64>(64),
-    // Bound by the tensor cores: the largest tile, for the least traffic per product.
+    // Bound by the tensor cores: the largest tile of which two fit an SM, so that one dequantizes while the other
+    // multiplies. 1024 rows of 28672 x 4096: 696, against 718 with one block of 256 x 128.
     gemm_row<Gemm128>(kAnyM),
     // The same where shared memory is small.
     gemm_row<Gemm64>(kAnyM),
@@ -137,16 +160,38 @@ bool read_params(const W4A16V2Params& p, Args* args, Variant* variant) {
   const bool valid_type = p.dtype == DType::kFloat16 || p.dtype == DType::kBFloat16;
   if (!valid_group || !valid_type) return false;
   *variant = p.dtype == DType::kFloat16 ? kV2Fp16 : kV2Bf16;
-  *args = {p.in, p.weights, p.scales, p.zeros, p.out, static_cast<float*>(p.workspace), p.m, p.n, p.k,
-           /*scales_row_stride_elems=*/p.n, /*zeros_row_stride_elems=*/p.n, p.group_size / kRunElems, /*splits=*/1};
+  *args = {p.in,
+           p.weights,
+           p.scales,
+           p.zeros,
+           p.out,
+           static_cast<float*>(p.workspace),
+           p.m,
+           p.n,
+           p.k,
+           /*scales_row_stride_elems=*/p.n,
+           /*zeros_row_stride_elems=*/p.n,
+           p.group_size / kRunElems,
+           /*splits=*/1};
   return valid_sizes(*args, p.group_size);
 }
 
 bool read_params(const W4A16V1Params& p, Args* args, Variant* variant) {
   if (p.group_size != 64 && (p.group_size <= 0 || p.group_size % 128 != 0)) return false;
   *variant = kV1Fp16;
-  *args = {p.in, p.weights, p.scales, p.zeros, p.out, static_cast<float*>(p.workspace), p.m, p.n, p.k,
-           p.scales_row_stride_elems, p.zeros_row_stride_elems, p.group_size / kRunElems, /*splits=*/1};
+  *args = {p.in,
+           p.weights,
+           p.scales,
+           p.zeros,
+           p.out,
+           static_cast<float*>(p.workspace),
+           p.m,
+           p.n,
+           p.k,
+           p.scales_row_stride_elems,
+           p.zeros_row_stride_elems,
+           p.group_size / kRunElems,
+           /*splits=*/1};
   const int64_t groups = p.k / p.group_size;
   return valid_sizes(*args, p.group_size) && p.scales_row_stride_elems >= groups &&
          p.zeros_row_stride_elems >= (groups + 7) / 8;

@@ -1,8 +1,12 @@
 // Few rows (up to 8 per token tile): bound by reading the weights once.
 //
 // A block computes 32 channels; its warps share out K in steps of 128 columns and add up at the end. Weights go from
-// global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor cores
-// pad the rows to 8, which costs nothing here: on the CUDA cores the multiply-adds would bound the time from 3 rows on.
+// global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor
+// cores work on 8 rows even if there is one, and still the CUDA cores' multiply-adds alone would take longer than
+// reading the weights from 4 rows on (an SM of the H200 has 128 per clock).
+//
+// A ring of four steps per warp in shared memory, filled by cp.async, was slower (28672 x 4096, one row: 36 us, not
+// 28), although it has more bytes under way.
 //
 //   lane 4g + c of a warp, per step:  channels g, 8 + g, 16 + g, 24 + g; of each the run c, columns 32c .. 32c + 31.
 //                                     One load of a warp takes a run per lane: whole 128-byte lines of layout v2
@@ -35,15 +39,15 @@ struct WeightStep {
 // The activations of runs past K.
 __device__ const uint4 kZeroRun[4] = {};
 
-// Walks a lane through the weights and activations of its warp's steps. In the last step, runs past K read the row's last
-// run again, against zero activations; tokens past M read the last token, and their sums are not stored.
+// Walks a lane through the weights and activations of its warp's steps. In the last step, runs past K read the row's
+// last run again, against zero activations; tokens past M read the last token, and their sums are not stored.
 template <class Config, class T, class Layout>
 struct GemvReader {
   static constexpr int kStrideRuns = Config::kWarps * kStepRuns;
 
   const uint8_t* weights;  // the lane's first channel, at the run to load next
-  int run;    // the run to load next
-  int group;  // its group,
+  int run;                 // the run to load next
+  int group;               // its group,
   int run_in_group;
   int last_group;
   int stride_groups, stride_rest_runs;  // kStrideRuns as whole groups and the rest
@@ -111,7 +115,8 @@ __device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], c
         uint32_t a[4];
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
-          a[r] = Layout::template dequantize<T>(weights.words[2 * tile + r % 2][word + r / 2], i, scale[r % 2], zero[r % 2]);
+          a[r] = Layout::template dequantize<T>(weights.words[2 * tile + r % 2][word + r / 2], i, scale[r % 2],
+                                                zero[r % 2]);
         }
 #pragma unroll
         for (int t = 0; t < kTokenTiles; ++t) {
@@ -194,7 +199,8 @@ __device__ __forceinline__ void reduce_and_store(const GemvStorage<Config>& stor
 }
 
 template <class Config, class T, class Layout, bool kGroupPerStep>
-__global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm) gemv_kernel(const __grid_constant__ Args args) {
+__global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
+    gemv_kernel(const __grid_constant__ Args args) {
   __shared__ GemvStorage<Config> storage;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   // Where N is not a multiple of 32 the last block is moved back instead of cut: it computes some channels of the one

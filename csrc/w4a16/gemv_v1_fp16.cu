@@ -3,9 +3,11 @@
 
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemv<GemvWide, __half, LayoutV1>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvNarrow, __half, LayoutV1>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvWide16, __half, LayoutV1>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvNarrow16, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Small, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Medium, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Large, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Small, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Medium, __half, LayoutV1>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Large, __half, LayoutV1>(const Args&, cudaStream_t);
 
 }  // namespace awq::w4a16

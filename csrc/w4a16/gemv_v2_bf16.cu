@@ -4,10 +4,12 @@
 #if AWQ_ENABLE_BF16
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemv<GemvWide, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvNarrow, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvWide16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<GemvNarrow16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Small, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Medium, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv8Large, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Small, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Medium, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+template cudaError_t launch_gemv<Gemv16Large, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 
 }  // namespace awq::w4a16
 #endif

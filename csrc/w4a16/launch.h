@@ -13,7 +13,7 @@ struct GemvConfig {
   static constexpr int kWarps = kWarps_;            // share out K
   static constexpr int kTokenTiles = kTokenTiles_;  // of 8 tokens
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;  // weights in flight per warp, 2 KB each
+  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 2 KB of weights under way, 24 registers
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokens = 8 * kTokenTiles;
@@ -40,11 +40,14 @@ struct GemmConfig {
   static_assert(kStages >= 3, "a stage is filled while another is read and a third is waited for");
 };
 
-// One row, or few: 8 warps keep enough loads in flight; with 16 a block alone does when there are few blocks.
-using GemvWide = GemvConfig<8, 1, 2, 2>;
-using GemvNarrow = GemvConfig<16, 1, 1, 2>;
-using GemvWide16 = GemvConfig<4, 2, 3, 2>;
-using GemvNarrow16 = GemvConfig<16, 2, 1, 1>;
+// By activation rows, and by what fills an SM: many small blocks, whose starts and ends overlap, or one large one.
+using Gemv8Small = GemvConfig<4, 1, 4, 2>;
+using Gemv8Medium = GemvConfig<8, 1, 2, 2>;
+using Gemv8Large = GemvConfig<16, 1, 1, 2>;
+// More registers for activations and sums leave fewer for steps under way.
+using Gemv16Small = GemvConfig<4, 2, 3, 2>;
+using Gemv16Medium = GemvConfig<8, 2, 2, 1>;
+using Gemv16Large = GemvConfig<16, 2, 1, 1>;
 
 using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
 using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens

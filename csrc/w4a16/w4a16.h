@@ -41,8 +41,8 @@ struct W4A16V2Params {
   void* out;               // dtype [m, n]
   void* workspace;         // w4a16_v2_workspace_bytes() bytes, contents arbitrary; may be null when that is 0
   int64_t m, n, k;
-  int group_size;          // 32, 64 or a multiple of 128
-  DType dtype;             // kFloat16; kBFloat16 where compiled in (sm_80 or later)
+  int group_size;  // 32, 64 or a multiple of 128
+  DType dtype;     // kFloat16; kBFloat16 where compiled in (sm_80 or later)
 };
 
 // Sets `*bytes` to the scratch memory that the product needs on the current device; pointers are not looked at.

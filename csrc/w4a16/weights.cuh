@@ -98,7 +98,7 @@ struct Pair<__nv_bfloat16> {
   static constexpr uint32_t kOnes = 0x3f80'3f80;  // 1, twice
 
   // As for fp16, with 7 mantissa bits: 128 + f. 16 q would reach into the exponent, so each nibble is shifted.
-  static constexpr uint32_t kMagic = 0x4300'4300;     // 128, twice
+  static constexpr uint32_t kMagic = 0x4300'4300;  // 128, twice
   static constexpr uint32_t kMinusMagic = 0xc300'c300;
   static_assert((kMagic & 0xffff) == (127 + 7) << 7, "2^7, so that the last mantissa bit counts 1");
   static_assert(kMinusMagic == (kMagic | 0x8000'8000), "the same, negative");
@@ -120,7 +120,8 @@ __device__ __forceinline__ uint32_t broadcast_half(uint32_t pair, int half) {
   return __byte_perm(pair, 0, half == 0 ? 0x1010 : 0x3232);
 }
 
-// Scale and zero of a channel in one group, as the layout encodes them; and of four neighbouring channels, lowest first.
+// Scale and zero of a channel in one group, as the layout encodes them; and of four neighbouring channels, lowest
+// first.
 struct ChannelScale {
   uint16_t scale, zero;
 };
@@ -171,8 +172,8 @@ struct LayoutV2 {
     return {x[i][j], x[i][j + 1]};
   }
 
-  // What faces the four pairs of word c, for lane 4g + c. `rows` are eight 128-byte rows of activations in shared memory
-  // whose 16-byte chunks are permuted by exclusive or with the row; `run` is 0 or 1.
+  // What faces the four pairs of word c, for lane 4g + c. `rows` are eight 128-byte rows of activations in shared
+  // memory whose 16-byte chunks are permuted by exclusive or with the row; `run` is 0 or 1.
   static __device__ __forceinline__ void load_x_fragments(uint32_t (&b)[4], const uint8_t* rows, int run) {
     const int lane = threadIdx.x % 32, row = lane % 8, chunk = 4 * run + lane / 8;
     ptx::ldmatrix_x4(b, ptx::smem_address(rows + row * 128 + (chunk ^ row) * 16));
