@@ -14,6 +14,7 @@ load(
     "BUILDIFIER",
     "CUDA",
     "CUDA_BINARY_TOOLS",
+    "EXTRA_PACKAGES",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
     "PYTHON_VERSIONS",
@@ -33,6 +34,7 @@ def awq_dependencies():
     for version in PYTHON_VERSIONS:
         tag = "cp" + version.replace(".", "")
         lock = python_lock(version)
+        extra = EXTRA_PACKAGES.get(version, [])
         torch_repo(
             name = "awq_torch_" + tag,
             lock = lock,
@@ -47,13 +49,13 @@ def awq_dependencies():
         wheels_repo(
             name = "awq_test_packages_" + tag,
             lock = lock,
-            packages = TEST_PACKAGES,
+            packages = TEST_PACKAGES + extra,
             python_version = version,
         )
         wheels_repo(
             name = "awq_bench_packages_" + tag,
             lock = lock,
-            packages = BENCH_PACKAGES,
+            packages = BENCH_PACKAGES + extra,
             python_version = version,
         )
     wheels_repo(

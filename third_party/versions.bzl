@@ -102,7 +102,6 @@ BENCH_PACKAGES = [
     "pillow",
     "pyparsing",
     "python-dateutil",
-    "six",
 ]
 
 LINT_PACKAGES = [
@@ -126,6 +125,11 @@ BUILDIFIER = struct(
 LOCK_PACKAGES = ["uv"]
 
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
+
+# What the oldest Python needs besides.
+EXTRA_PACKAGES = {
+    "3.10": ["exceptiongroup", "six", "tomli"],
+}
 
 def python_lock(version):
     """The lock file of the wheels for a Python version such as "3.11"."""
