@@ -39,7 +39,8 @@ __global__ void __launch_bounds__(Config::kBlockThreads, std::max(kThreadsPerSm 
 #pragma unroll
       for (int e = 0; e < kElems; ++e) sum += x.elem[e];  // elements past the row's end are zero
     });
-    // Divided, not multiplied by the reciprocal: the mean of equal 16-bit values is then exact and their deviations zero.
+    // Divided, not multiplied by the reciprocal: the mean of equal 16-bit values is then exact and their deviations
+    // zero.
     const float mean = reduce_over_team<Sum, Config::kThreads>(sum, sum_slots) / static_cast<float>(columns);
 
     // A second look at the deviations, not the mean of squares: that cancels when the mean is large.

@@ -55,7 +55,7 @@ def ruff() -> list[str]:
 
 def buildifier() -> list[str]:
     """As `clang_format`. Raises Unavailable where npm could not deliver it."""
-    runfiles = pathlib.Path(os.environ["RUNFILES_DIR"])
+    runfiles = _package_folder("mypy").parents[1]  # above the tools' repository and its site-packages
     folder = next(p for p in runfiles.iterdir() if p.name.endswith("awq_buildifier"))
     if reason := (folder / "unavailable.txt").read_text():
         raise Unavailable(reason)

@@ -26,7 +26,7 @@ def pip_index() -> str | None:
 
 
 def compile_command(uv: str, version: str) -> list[str]:
-    """uv's command line for one Python version."""
+    """Uv's command line for one Python version."""
     return [
         uv,
         "pip",
