@@ -2,15 +2,16 @@
 
 load("@rules_python//python:defs.bzl", "py_test")
 
-def pytest_test(name, src, deps = [], gpu = False, tags = [], size = "medium", **kwargs):
+def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size = "medium", **kwargs):
     """A py_test whose test cases pytest collects from one file.
 
     Args:
       name: name of the target.
       src: the test file.
       deps: Python libraries besides torch, pytest and the shared helpers.
-      gpu: whether its cases need a GPU. They are reported as skipped where there is none; where there is one, only one
-        such test runs at a time.
+      gpu: whether its cases need a GPU. Bazel reports the target as skipped where there is none (rather than keep the
+        result of a run in which pytest skipped every case); where there is one, only one such test runs at a time.
+      only: an expression over pytest's markers that selects cases, such as "not gpu"; None for all.
       tags: tags of the test.
       size: of the test, for its time-out.
       **kwargs: attributes of py_test.
@@ -23,9 +24,13 @@ def pytest_test(name, src, deps = [], gpu = False, tags = [], size = "medium", *
             src,
             runner,
         ],
-        args = ["$(rootpath {})".format(src)],
+        args = ["$(rootpath {})".format(src)] + (["'-m{}'".format(only)] if only else []),
         main = runner,
         tags = tags + (["gpu", "resources:gpu:1"] if gpu else []),
+        target_compatible_with = select({
+            Label("//config:with_gpu"): [],
+            "//conditions:default": ["@platforms//:incompatible"],
+        }) if gpu else [],
         deps = deps + [
             Label("//tests:testing"),
             Label("//third_party/python:pytest"),
