@@ -1,0 +1,141 @@
+"""Tables in Markdown from a run's results."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cases import GROUPS, Group
+from results import ERROR_BOUNDS, HostTime, Measurement, Run
+
+__all__ = ["format_us", "markdown_table", "progress_line", "report", "write_report"]
+
+ABSENT = "-"
+
+
+def write_report(run: Run, plots: Sequence[str], path: Path) -> None:
+    """Writes `report`, its plots named as files beside it."""
+    path.write_text(report(run, plots))
+
+
+def report(run: Run, plots: Sequence[str] = ()) -> str:
+    """The whole report: machine, ceilings, a table per group, host times, plots."""
+    ceilings, bound = run.ceilings, ERROR_BOUNDS[run.dtype]
+    parts = [
+        "# Benchmark",
+        markdown_table(["", ""], [*run.machine.items(), ("command", f"`{shlex.join(run.command)}`")]),
+        f"Ceilings measured in this run: copy {ceilings.copy / 1e12:.2f} TB/s (bytes read plus written), fp16 "
+        f"{ceilings.fp16 / 1e12:.0f} TFLOP/s (8192^3), int8 {ceilings.int_mm / 1e12:.0f} TOP/s (`torch._int_mm`, "
+        "8192^3).",
+        f"Times in microseconds: {run.dtype}, cold L2, median of event-timed runs. *Floor* is what the ceilings allow, "
+        "*of floor* the share of it that ours reaches; above 100% where pure reads outrun the copy. *Error* is "
+        f"||out - ref|| / ||ref|| against a float32 reference (bound {bound:g}). *Target* and *reference* (the public "
+        "AWQ kernels of mid-2025, not run here) hold for an H200.",
+        _summary(run),
+    ]
+    for key, group in GROUPS.items():
+        measurements = [m for m in run.measurements if m.group == key]
+        if measurements:
+            parts += [f"## {group.title}", group.note, _group_table(group, measurements, bound)]
+    if run.host:
+        parts += [
+            "## Host time per call",
+            "What the host needs to enqueue one call, small shapes; decoding at batch 1 waits for it unless it replays "
+            "a CUDA graph.",
+            _host_table(run.host),
+        ]
+    if plots:
+        parts += ["## Plots", "\n".join(f"![{Path(plot).stem.replace('_', ' ')}]({plot})" for plot in plots)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def progress_line(m: Measurement) -> str:
+    """One line for the terminal."""
+    if m.us is None:
+        return f"{m.name}  FAILED: {m.failure}"
+    figures = [f"{format_us(m.us)} us", f"floor {format_us(m.floor_us)} ({_percent(m.floor_fraction)})"]
+    figures += [f"{name} {format_us(us)}" for name, us in m.peers.items()]
+    figures += [f"target {format_us(m.target_us)}"] if m.target_us is not None else []
+    return f"{m.name}  {', '.join(figures)}, error {_error(m.error)}"
+
+
+def format_us(us: float | None) -> str:
+    """Three significant digits, no exponent: 0.52, 4.71, 23.4, 352, 5265."""
+    if us is None:
+        return ABSENT
+    digits = 2 if us < 9.995 else 1 if us < 99.95 else 0
+    return f"{us:.{digits}f}"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells are taken as they are; the first column is text, the others are figures."""
+    alignments = ["---", *["---:"] * (len(header) - 1)] if any(header) else ["---"] * len(header)
+    lines = [header, alignments, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _summary(run: Run) -> str:
+    if not run.measurements:
+        return ""
+    measured = [m for m in run.measurements if m.us is not None]
+    judged = [m for m in measured if m.target_us is not None]
+    met = sum(_meets(m) for m in judged)
+    faster = [m for m in measured if m.reference_us is not None]
+    beaten = sum(m.us < m.reference_us for m in faster if m.us is not None and m.reference_us is not None)
+    return (
+        f"**{len(measured)} of {len(run.measurements)} cases measured, {len(run.wrong())} wrong; target met in "
+        f"{met} of {len(judged)}, reference beaten in {beaten} of {len(faster)}.**"
+    )
+
+
+def _group_table(group: Group, measurements: Sequence[Measurement], bound: float) -> str:
+    peers = list(dict.fromkeys(name for m in measurements for name in m.peers))
+    peer_header = peers if group.peer_columns else ["PyTorch"]
+    sizes = list(measurements[0].coordinates)
+    # The function is told only where the sizes and the group's note do not tell it.
+    show_function = group.show_function or any("." in m.function for m in measurements)
+    lead = [*(["function"] if show_function else []), *sizes]
+    header = [*lead, "floor", "ours", "of floor", *peer_header, "reference", "target", "met", "error"]
+    rows = []
+    for m in measurements:
+        cells = [m.function] if show_function else []
+        cells += [*m.coordinates.values(), format_us(m.floor_us)]
+        cells += [f"**{format_us(m.us)}**" if m.us is not None else "failed", _percent(m.floor_fraction)]
+        cells += [format_us(m.peers.get(name)) for name in peers] if group.peer_columns else [_named_peers(m.peers)]
+        cells += [format_us(m.reference_us), format_us(m.target_us), _verdict(m)]
+        cells += [_error(m.error) if m.error is None or m.error <= bound else f"**{_error(m.error)}**"]
+        rows.append(cells)
+    failures = [f"`{m.name}`: {m.failure}" for m in measurements if m.failure]
+    return "\n\n".join([markdown_table(header, rows), *failures])
+
+
+def _host_table(host: Sequence[HostTime]) -> str:
+    rows = []
+    for entry in host:
+        sizes = ", ".join(f"{key} {value}" for key, value in entry.coordinates.items())
+        rows.append([entry.function, sizes, f"**{format_us(entry.us)}**", _named_peers(entry.peers)])
+    return markdown_table(["function", "sizes", "ours", "PyTorch"], rows)
+
+
+def _named_peers(peers: dict[str, float]) -> str:
+    return ", ".join(f"{format_us(us)} ({name})" for name, us in peers.items()) or ABSENT
+
+
+def _meets(m: Measurement) -> bool:
+    return m.us is not None and m.target_us is not None and m.us <= m.target_us
+
+
+def _verdict(m: Measurement) -> str:
+    """Whether the target is met, and if not, how far off it is."""
+    if m.target_us is None or m.us is None:
+        return ABSENT
+    return "yes" if _meets(m) else f"+{100 * (m.us / m.target_us - 1):.0f}%"
+
+
+def _percent(fraction: float | None) -> str:
+    return ABSENT if fraction is None else f"{100 * fraction:.0f}%"
+
+
+def _error(error: float | None) -> str:
+    return ABSENT if error is None else f"{error:.1e}"

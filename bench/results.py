@@ -1,0 +1,116 @@
+"""What a run found out, and its form on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roofline import Ceilings, Unit, Work
+
+__all__ = ["ERROR_BOUNDS", "HostTime", "Measurement", "Run"]
+
+# ||out - reference|| / ||reference|| that is accepted: some roundings of the 16-bit type.
+ERROR_BOUNDS = {"float16": 1e-3, "bfloat16": 4e-3}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One case, measured.
+
+    Attributes:
+        name: of the case.
+        group: of the case.
+        function: of the case, with its module if that is not awq_inference_engine.
+        coordinates: the sizes as the tables show them.
+        bytes: read and written at least.
+        operations: at least.
+        unit: of the operations.
+        target_us: microseconds it should take on an H200, if stated.
+        reference_us: microseconds the public AWQ kernel took on an H200, if known.
+        us: microseconds it took; None if it failed.
+        floor_us: microseconds it takes at least by the run's ceilings.
+        peers: microseconds that PyTorch's operations took.
+        error: ||out - reference|| / ||reference|| against a float32 reference.
+        failure: the exception's words, if it failed.
+    """
+
+    name: str
+    group: str
+    function: str
+    coordinates: dict[str, str]
+    bytes: int
+    operations: int
+    unit: Unit
+    target_us: float | None
+    reference_us: float | None
+    floor_us: float
+    us: float | None = None
+    peers: dict[str, float] = field(default_factory=dict)
+    error: float | None = None
+    failure: str = ""
+
+    @property
+    def work(self) -> Work:
+        return Work(self.bytes, self.operations, self.unit)
+
+    @property
+    def floor_fraction(self) -> float | None:
+        """How much of the attainable rate was attained."""
+        return None if self.us is None else self.floor_us / self.us
+
+
+@dataclass(frozen=True)
+class HostTime:
+    """Microseconds the host needs to enqueue one call."""
+
+    function: str
+    coordinates: dict[str, str]
+    us: float
+    peers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything of one run.
+
+    Attributes:
+        machine: what it ran on: GPU, driver, versions, date, checksums of the modules.
+        command: the command line.
+        dtype: float16 or bfloat16.
+        ceilings: of the GPU.
+        measurements: in the order of the cases.
+        host: host times.
+    """
+
+    machine: dict[str, str]
+    command: list[str]
+    dtype: str
+    ceilings: Ceilings
+    measurements: list[Measurement]
+    host: list[HostTime]
+
+    def wrong(self) -> list[Measurement]:
+        """Those that failed, or whose error is above the bound or NaN."""
+        bound = ERROR_BOUNDS[self.dtype]
+        return [m for m in self.measurements if m.failure or not (m.error is not None and m.error <= bound)]
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        content = dataclasses.asdict(self)
+        for measurement, entry in zip(self.measurements, content["measurements"]):
+            entry["floor_fraction"] = measurement.floor_fraction
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+    @staticmethod
+    def load(path: Path) -> Run:
+        """Reads what `save` wrote."""
+        content: dict[str, Any] = json.loads(path.read_text())
+        measurements = []
+        for entry in content.pop("measurements"):
+            del entry["floor_fraction"]
+            measurements.append(Measurement(**entry))
+        host = [HostTime(**entry) for entry in content.pop("host")]
+        return Run(ceilings=Ceilings(**content.pop("ceilings")), measurements=measurements, host=host, **content)
