@@ -7,7 +7,7 @@
 #include "csrc/common/device.h"
 
 namespace awq {
-namespace {
+namespace attention {
 
 using attention::AttendParams;
 
@@ -94,24 +94,26 @@ cudaError_t plan(const SingleQueryAttentionParams& p, AttendParams* attend) {
   return cudaSuccess;
 }
 
-}  // namespace
+}  // namespace attention
 
 size_t single_query_attention_workspace_bytes(const SingleQueryAttentionParams& params) {
-  AttendParams attend{};
-  if (params.batch == 0 || !is_valid(params) || plan(params, &attend) != cudaSuccess || attend.splits == 1) return 0;
-  const int64_t outs = partial_out_elems(params, attend.splits);
+  attention::AttendParams attend{};
+  if (params.batch == 0 || !attention::is_valid(params) || attention::plan(params, &attend) != cudaSuccess ||
+      attend.splits == 1)
+    return 0;
+  const int64_t outs = attention::partial_out_elems(params, attend.splits);
   return static_cast<size_t>(outs + outs / params.head_dim) * sizeof(float);
 }
 
 cudaError_t single_query_attention(const SingleQueryAttentionParams& params, void* workspace, cudaStream_t stream) {
-  if (!is_valid(params)) return cudaErrorInvalidValue;
+  if (!attention::is_valid(params)) return cudaErrorInvalidValue;
   if (params.batch == 0) return cudaSuccess;
-  AttendParams attend{};
-  if (const cudaError_t error = plan(params, &attend); error != cudaSuccess) return error;
+  attention::AttendParams attend{};
+  if (const cudaError_t error = attention::plan(params, &attend); error != cudaSuccess) return error;
   if (attend.splits > 1) {
     if (workspace == nullptr || reinterpret_cast<uintptr_t>(workspace) % 16 != 0) return cudaErrorInvalidValue;
     attend.partial_out = static_cast<float*>(workspace);
-    attend.partial_lse = attend.partial_out + partial_out_elems(params, attend.splits);
+    attend.partial_lse = attend.partial_out + attention::partial_out_elems(params, attend.splits);
   }
   switch (params.dtype) {
     case DType::kFloat16: return attention::attend_fp16(attend, stream);

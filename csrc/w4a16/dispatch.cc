@@ -12,7 +12,6 @@ struct __nv_bfloat16;
 
 namespace awq {
 namespace w4a16 {
-namespace {
 
 using Launch = cudaError_t (*)(const Args&, cudaStream_t);
 
@@ -197,7 +196,6 @@ bool read_params(const W4A16V1Params& p, Args* args, Variant* variant) {
          p.zeros_row_stride_elems >= (groups + 7) / 8;
 }
 
-}  // namespace
 }  // namespace w4a16
 
 cudaError_t w4a16_v2_workspace_bytes(const W4A16V2Params& params, size_t* bytes) {

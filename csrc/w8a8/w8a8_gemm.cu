@@ -4,10 +4,7 @@
 #include "csrc/w8a8/w8a8_mma.cuh"
 
 namespace awq {
-namespace {
-
-using w8a8::MmaConfig;
-using w8a8::MmaParams;
+namespace w8a8 {
 
 //                         M    N    K  stages  warps M, N, K  blocks per SM
 using Skinny = MmaConfig<16, 32, 512, 4, 1, 2, 4, 2>;
@@ -131,24 +128,24 @@ bool sizes_fit(const W8A8GemmParams& p) {
   return fits(p.m) && fits(p.n) && fits(p.k) && p.k % kW8A8KAlignElems == 0;
 }
 
-}  // namespace
+}  // namespace w8a8
 
 size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params) {
   DeviceInfo device;
-  if (!sizes_fit(params) || params.m == 0 || params.n == 0) return 0;
+  if (!w8a8::sizes_fit(params) || params.m == 0 || params.n == 0) return 0;
   if (current_device_info(&device) != cudaSuccess) return 0;  // the launch will report it
-  const Choice* const choice = find_choice(params, device);
+  const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   return choice == nullptr ? 0 : choice->plan(params, device).workspace_bytes();
 }
 
 cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cudaStream_t stream) {
   const bool aligned = is_aligned(params.in_feats, kW8A8PointerAlignBytes) &&
                        is_aligned(params.kernel, kW8A8PointerAlignBytes) && is_aligned(workspace);
-  if (!sizes_fit(params) || !aligned) return cudaErrorInvalidValue;
+  if (!w8a8::sizes_fit(params) || !aligned) return cudaErrorInvalidValue;
   if (params.m == 0 || params.n == 0) return cudaSuccess;
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
-  const Choice* const choice = find_choice(params, device);
+  const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   if (choice == nullptr) return cudaErrorInvalidValue;
   return choice->launch(params, choice->plan(params, device), workspace, stream);
 }
