@@ -1,4 +1,4 @@
-"""The built modules hold code for exactly the selected architectures."""
+"""The built modules hold code for exactly the selected architectures and element types."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ def test_machine_code(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_ptx(module: str) -> None:
     assert listed(module, "--list-ptx") == selected()[1]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_bfloat16_kernels_are_there_exactly_if_selected(module: str) -> None:
+    command = [os.environ["CUOBJDUMP"], "--dump-elf-symbols", module]
+    symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "__half" in symbols
+    assert ("__nv_bfloat16" in symbols) == (os.environ["BF16"] == "1")
