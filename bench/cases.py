@@ -304,7 +304,7 @@ def _attention() -> Iterator[Case]:
     }
     for sizes, (target, reference) in table.items():
         yield Case("attention", "single_query_attention", Attention(*sizes), target, reference)
-    yield Case("attention", "single_query_attention", Attention(1, 4096, 32, 8), 11, module="ft_attention")
+    yield Case("attention", "single_query_attention", Attention(1, 512, 32, 8), 8, module="ft_attention")
 
 
 def _rows() -> Iterator[Case]:

@@ -109,7 +109,7 @@ def _measure(cases: list[Case], options: argparse.Namespace) -> Run:
         host.append(entry)
         print(f"host {entry.function}: {entry.us:.1f} us", flush=True)
     facts = describe(modules) | {"duration": f"{time.monotonic() - start:.0f} s"}
-    return Run(facts, sys.argv, options.dtype, ceilings, measurements, host)
+    return Run(facts, ["bench", *sys.argv[1:]], options.dtype, ceilings, measurements, host)
 
 
 if __name__ == "__main__":

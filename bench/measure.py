@@ -11,7 +11,7 @@ import torch
 from cases import Attention, Case, Linear4, Linear8, Rotary, Rows
 from results import HostTime, Measurement
 from roofline import Ceilings
-from timing import Call, Timer
+from timing import Call, Timer, Timing
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,6 +25,7 @@ Pairs = Iterable[tuple[Tensor, Tensor]]  # result and reference, part by part
 CHUNK_ROWS = 4096  # rows of a matrix product that are compared at a time: float32 of 28672 columns takes 470 MB
 TINYGEMM_ROWS = 64  # it is made for few rows, and beyond them takes milliseconds
 EPSILON = 1e-6
+OURS = "ours"  # beside the names of the peers
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
     """Runs a case; a Python exception becomes the measurement's failure."""
     work = case.problem.work
     owner = "" if case.module == "awq_inference_engine" else f"{case.module}."
-    us, peers, error, failure = None, {}, None, ""
+    timings: dict[str, Timing] = {}
+    error, failure = None, ""
     try:
         prepared = _prepare(case, modules, dtype)
         error = _relative_error(prepared.compare())
-        us = timer.gpu_us(prepared.run)
-        peers = {name: timer.gpu_us(call) for name, call in prepared.peers.items()}
+        timings = timer.gpu_us({OURS: prepared.run, **prepared.peers})
     except (RuntimeError, TypeError, ValueError) as exception:
         failure = f"{type(exception).__name__}: {str(exception).splitlines()[0]}"
+    ours = timings.pop(OURS, None)
     return Measurement(
         name=case.name,
         group=case.group,
@@ -65,8 +67,9 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
         target_us=case.target_us,
         reference_us=case.reference_us,
         floor_us=ceilings.floor_us(work),
-        us=us,
-        peers=peers,
+        us=ours.median if ours else None,
+        spread_us=[ours.percentile_10, ours.percentile_90] if ours else [],
+        peers={name: timing.median for name, timing in timings.items()},
         error=error,
         failure=failure,
     )
@@ -74,20 +77,21 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
 
 def measure_ceilings(timer: Timer) -> Ceilings:
     """What this GPU does: a copy far larger than its caches, matrix products of 8192^3 on random values."""
-    copy_bytes, copy_us = _copy(timer)
-    size = 8192
-    a, b = (torch.randn(size, size, dtype=torch.float16, device="cuda") for _ in range(2))
-    fp16_us = timer.gpu_us(lambda: functional.linear(a, b))
-    c, d = _int8(size, size), _int8(size, size)
-    int8_us = timer.gpu_us(lambda: torch._int_mm(c, d.t()))
-    operations = 2 * size**3
-    return Ceilings(1e6 * copy_bytes / copy_us, 1e6 * operations / fp16_us, 1e6 * operations / int8_us)
-
-
-def _copy(timer: Timer) -> tuple[int, float]:
     source = torch.randint(0, 256, (4 << 30,), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
-    return 2 * source.numel(), timer.gpu_us(lambda: target.copy_(source))
+    size = 8192
+    a, b = (torch.randn(size, size, dtype=torch.float16, device="cuda") for _ in range(2))
+    c, d = _int8(size, size), _int8(size, size)
+    timings = timer.gpu_us(
+        {
+            "copy": lambda: target.copy_(source),
+            "fp16": lambda: functional.linear(a, b),
+            "int_mm": lambda: torch._int_mm(c, d.t()),
+        }
+    )
+    work = {"copy": 2 * source.numel(), "fp16": 2 * size**3, "int_mm": 2 * size**3}
+    # A ceiling is what the GPU can do, not what it usually does: the fastest tenth, before the power limit sets in.
+    return Ceilings(**{name: 1e6 * amount / timings[name].percentile_10 for name, amount in work.items()})
 
 
 def host_times(cases: Iterable[Case], modules: Modules, dtype: torch.dtype, timer: Timer) -> Iterator[HostTime]:
@@ -99,11 +103,12 @@ def host_times(cases: Iterable[Case], modules: Modules, dtype: torch.dtype, time
             smallest[key] = case
     for (module, function), case in smallest.items():
         prepared = _prepare(case, modules, dtype)
+        peers = timer.host_us({OURS: prepared.run, **prepared.peers})
         yield HostTime(
             function=function if module == "awq_inference_engine" else f"{module}.{function}",
             coordinates=case.problem.coordinates,
-            us=timer.host_us(prepared.run),
-            peers={name: timer.host_us(call) for name, call in prepared.peers.items()},
+            us=peers.pop(OURS),
+            peers=peers,
         )
 
 

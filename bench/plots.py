@@ -5,25 +5,22 @@ Colours are Okabe and Ito's, which stay apart for colour-blind readers; every se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only, no display
-
-from cases import GROUPS  # noqa: E402
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
-from results import Measurement, Run  # noqa: E402
+from cases import GROUPS
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from results import Measurement, Run
 
 __all__ = ["write_plots"]
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 PEER_STYLES = [(ORANGE, "s"), (GREEN, "^"), (PURPLE, "D")]
-Axes = Any  # of matplotlib
 
 
 def write_plots(run: Run, out: Path) -> list[str]:
@@ -31,13 +28,12 @@ def write_plots(run: Run, out: Path) -> list[str]:
     by_group = {key: [m for m in run.measurements if m.group == key and m.us is not None] for key in GROUPS}
     names = []
 
-    def save(name: str, draw: Callable[[], Any]) -> None:
+    def save(name: str, draw: Callable[[], Figure]) -> None:
         figure = draw()
         figure.suptitle(
             figure.get_suptitle() + f"\n{run.machine.get('GPU', '').split(',')[0]}, {run.dtype}", fontsize=11
         )
         figure.savefig(out / f"{name}.png", dpi=120, bbox_inches="tight")
-        plt.close(figure)
         names.append(f"{name}.png")
 
     for key in ("w4a16", "w8a8"):
@@ -57,16 +53,16 @@ def write_plots(run: Run, out: Path) -> list[str]:
     return names
 
 
-def _panels(count: int, columns: int) -> tuple[Any, list[Axes]]:
+def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     rows = -(-count // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(5.4 * columns, 4.0 * rows), squeeze=False, layout="constrained")
-    axes = list(grid.flat)
+    figure = Figure(figsize=(5.4 * columns, 4.0 * rows), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[count:]:
         unused.remove()
     return figure, axes[:count]
 
 
-def _plain(axis: Any) -> None:
+def _plain(axis: Axis) -> None:
     """Plain numbers instead of powers of ten."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -87,7 +83,7 @@ def _peer_names(measurements: Iterable[Measurement]) -> list[str]:
     return list(dict.fromkeys(name for m in measurements for name in m.peers))
 
 
-def _time_over_m(measurements: Sequence[Measurement]) -> Any:
+def _time_over_m(measurements: Sequence[Measurement]) -> Figure:
     shapes = list(dict.fromkeys(m.coordinates["N x K"] for m in measurements))
     # A panel needs a curve.
     panels = {shape: [m for m in measurements if m.coordinates["N x K"] == shape] for shape in shapes}
@@ -99,7 +95,7 @@ def _time_over_m(measurements: Sequence[Measurement]) -> Any:
         for (color, marker), name in zip(PEER_STYLES, _peer_names(rows)):
             points = [(int(m.coordinates["M"]), m.peers[name]) for m in rows if name in m.peers]
             axes.plot(*zip(*points), color=color, marker=marker, markersize=5, label=name)
-        axes.plot(m_values, [m.us for m in rows], color=BLUE, marker="o", linewidth=2.5, label="ours")
+        axes.plot(m_values, [m.us or math.nan for m in rows], color=BLUE, marker="o", linewidth=2.5, label="ours")
         axes.set_title(f"N x K = {shape}", fontsize=10)
         _log_log(axes, "M (rows)", "microseconds (lower is better)", m_values)
     axes_list[0].legend(fontsize=9)
@@ -107,7 +103,7 @@ def _time_over_m(measurements: Sequence[Measurement]) -> Any:
     return figure
 
 
-def _attention_over_length(measurements: Sequence[Measurement]) -> Any:
+def _attention_over_length(measurements: Sequence[Measurement]) -> Figure:
     own = [m for m in measurements if "." not in m.function]
     heads = list(dict.fromkeys(m.coordinates["H / Hk"] for m in own))
     figure, axes_list = _panels(len(heads), 2)
@@ -154,7 +150,7 @@ def _attention_over_length(measurements: Sequence[Measurement]) -> Any:
     return figure
 
 
-def _bandwidth(measurements: Sequence[Measurement]) -> Any:
+def _bandwidth(measurements: Sequence[Measurement]) -> Figure:
     large = [m for m in measurements if m.coordinates["T"] != "1"] or list(measurements)
     labels = [f"{m.function}\nT {m.coordinates['T']}, {m.coordinates['width']}" for m in large]
     figure, (axes,) = _panels(1, 1)
@@ -169,8 +165,7 @@ def _bandwidth(measurements: Sequence[Measurement]) -> Any:
         axes.text(ours[position] + 1, position - 0.2, f"{m.us:.0f} us", va="center", fontsize=8)
         axes.text(100 * m.floor_us / us + 1, position + 0.2, f"{us:.0f} us  {name}", va="center", fontsize=8)
     axes.axvline(100, color=GREY, linestyle="--")
-    axes.axvline(85, color=GREY, linestyle=":")
-    axes.text(85, -0.75, "aim 85%", ha="center", fontsize=8, color=GREY)
+    axes.axvline(85, color=GREY, linestyle=":", label="aim: 85%")
     axes.set_yticks(positions, labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("% of the measured copy bandwidth, each input and output counted once (higher is better)")
@@ -180,7 +175,7 @@ def _bandwidth(measurements: Sequence[Measurement]) -> Any:
     return figure
 
 
-def _roofline(run: Run, measurements: Sequence[Measurement]) -> Any:
+def _roofline(run: Run, measurements: Sequence[Measurement]) -> Figure:
     figure, (axes,) = _panels(1, 1)
     figure.set_size_inches(8, 5)
     intensities = [m.work.intensity for m in measurements]
@@ -205,21 +200,30 @@ def _geometric(low: float, high: float, count: int) -> list[float]:
     return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
 
 
-def _host_time(run: Run) -> Any:
+def _host_time(run: Run) -> Figure:
     figure, (axes,) = _panels(1, 1)
     figure.set_size_inches(9, 0.5 * len(run.host) + 1.5)
     positions = range(len(run.host))
+    # Sequences of eager operations take ten times as long as everything else; their bars are cut off.
+    limit = 4 * max(entry.us for entry in run.host)
     axes.barh([p - 0.2 for p in positions], [entry.us for entry in run.host], 0.38, color=BLUE, label="ours")
     for position, entry in zip(positions, run.host):
         axes.text(entry.us + 0.3, position - 0.2, f"{entry.us:.1f}", va="center", fontsize=8)
         for name, us in list(entry.peers.items())[:1]:
             axes.barh([position + 0.2], [us], 0.38, color=ORANGE, hatch="//", edgecolor="white",
                       label="PyTorch" if position == 0 else None)  # fmt: skip
-            axes.text(us + 0.3, position + 0.2, f"{us:.1f}  {name}", va="center", fontsize=8)
+            axes.text(
+                min(us + 0.3, 0.8 * limit),
+                position + 0.2,
+                f"{us:.1f}  {name}",
+                va="center",
+                fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
     axes.set_yticks(positions, [entry.function for entry in run.host], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("host microseconds per call (lower is better)")
-    axes.set_xlim(right=1.25 * axes.get_xlim()[1])
+    axes.set_xlim(0, limit)
     axes.legend(fontsize=9, loc="lower right")
     figure.suptitle("Host time to enqueue one call, small shapes")
     return figure

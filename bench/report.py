@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from results import ERROR_BOUNDS, HostTime, Measurement, Run
 __all__ = ["format_us", "markdown_table", "progress_line", "report", "write_report"]
 
 ABSENT = "-"
+SMALL_FLOOR_US = 0.1
 
 
 def write_report(run: Run, plots: Sequence[str], path: Path) -> None:
@@ -54,7 +56,7 @@ def progress_line(m: Measurement) -> str:
     """One line for the terminal."""
     if m.us is None:
         return f"{m.name}  FAILED: {m.failure}"
-    figures = [f"{format_us(m.us)} us", f"floor {format_us(m.floor_us)} ({_percent(m.floor_fraction)})"]
+    figures = [f"{format_us(m.us)} us", f"floor {format_us(m.floor_us)} ({_of_floor(m)})"]
     figures += [f"{name} {format_us(us)}" for name, us in m.peers.items()]
     figures += [f"target {format_us(m.target_us)}"] if m.target_us is not None else []
     return f"{m.name}  {', '.join(figures)}, error {_error(m.error)}"
@@ -101,13 +103,13 @@ def _group_table(group: Group, measurements: Sequence[Measurement], bound: float
     for m in measurements:
         cells = [m.function] if show_function else []
         cells += [*m.coordinates.values(), format_us(m.floor_us)]
-        cells += [f"**{format_us(m.us)}**" if m.us is not None else "failed", _percent(m.floor_fraction)]
+        cells += [f"**{format_us(m.us)}**" if m.us is not None else "failed", _of_floor(m)]
         cells += [format_us(m.peers.get(name)) for name in peers] if group.peer_columns else [_named_peers(m.peers)]
         cells += [format_us(m.reference_us), format_us(m.target_us), _verdict(m)]
         cells += [_error(m.error) if m.error is None or m.error <= bound else f"**{_error(m.error)}**"]
         rows.append(cells)
     failures = [f"`{m.name}`: {m.failure}" for m in measurements if m.failure]
-    return "\n\n".join([markdown_table(header, rows), *failures])
+    return "\n\n".join([markdown_table(header, rows), _speed_ups(group, measurements), *failures])
 
 
 def _host_table(host: Sequence[HostTime]) -> str:
@@ -133,8 +135,26 @@ def _verdict(m: Measurement) -> str:
     return "yes" if _meets(m) else f"+{100 * (m.us / m.target_us - 1):.0f}%"
 
 
-def _percent(fraction: float | None) -> str:
-    return ABSENT if fraction is None else f"{100 * fraction:.0f}%"
+def _of_floor(m: Measurement) -> str:
+    """Empty where the launch is all there is: a floor far below a launch says nothing."""
+    return ABSENT if m.floor_fraction is None or m.floor_us < SMALL_FLOOR_US else f"{100 * m.floor_fraction:.0f}%"
+
+
+def _speed_ups(group: Group, measurements: Sequence[Measurement]) -> str:
+    """How many times faster than each peer, over the rows that have both."""
+    ratios: dict[str, list[float]] = {}
+    for m in measurements:
+        if m.us is None:
+            continue
+        others = dict(m.peers) if group.peer_columns else dict(zip(["PyTorch"], m.peers.values()))
+        if m.reference_us is not None:
+            others["reference"] = m.reference_us
+        for name, us in others.items():
+            ratios.setdefault(name, []).append(us / m.us)
+    means = [
+        f"{statistics.geometric_mean(values):.2f}x {name} ({len(values)})" for name, values in sorted(ratios.items())
+    ]
+    return f"Speed, geometric mean (over how many rows): {', '.join(means)}." if means else ""
 
 
 def _error(error: float | None) -> str:

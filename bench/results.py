@@ -30,7 +30,8 @@ class Measurement:
         unit: of the operations.
         target_us: microseconds it should take on an H200, if stated.
         reference_us: microseconds the public AWQ kernel took on an H200, if known.
-        us: microseconds it took; None if it failed.
+        us: microseconds it took, the median; None if it failed.
+        spread_us: 10th and 90th percentile.
         floor_us: microseconds it takes at least by the run's ceilings.
         peers: microseconds that PyTorch's operations took.
         error: ||out - reference|| / ||reference|| against a float32 reference.
@@ -48,6 +49,7 @@ class Measurement:
     reference_us: float | None
     floor_us: float
     us: float | None = None
+    spread_us: list[float] = field(default_factory=list)
     peers: dict[str, float] = field(default_factory=dict)
     error: float | None = None
     failure: str = ""

@@ -32,7 +32,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Rates of one GPU, measured in the run whose results they stand beside.
+    """Rates of one GPU, measured in the run whose results they stand beside, in its fastest repetitions.
 
     Attributes:
         copy: bytes per second of a large device-to-device copy, bytes read plus bytes written.
