@@ -223,6 +223,17 @@ def test_without_the_modules(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "./bazelw build //:awq_inference_engine //:ft_attention" in message
 
 
+def test_source_folders_are_no_modules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "awq_sources_of_a_module").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(machine, "MODULES", ("awq_sources_of_a_module",))
+    assert main.main([]) == 4
+    assert "No module named 'awq_sources_of_a_module', only the folder of its sources" in capsys.readouterr().err
+
+
 def test_report_from_results(tmp_path: Path) -> None:
     run_of(*map(measurement, CASES)).save(tmp_path / "results.json")
     arguments = ["--quick", "--from-results", str(tmp_path / "results.json"), "--out", str(tmp_path / "again")]

@@ -39,7 +39,12 @@ def load_modules() -> dict[str, ModuleType]:
     """The extension modules by name; raises Unavailable if one cannot be imported."""
     try:
         importlib.import_module("awq_kernels")
-        return {name: importlib.import_module(name) for name in MODULES}
+        modules = {name: importlib.import_module(name) for name in MODULES}
+        for name, module in modules.items():
+            # Without the built module, Python takes the folder of its sources for a package.
+            if module.__file__ is None:
+                raise ImportError(f"No module named {name!r}, only the folder of its sources")
+        return modules
     except ImportError as error:
         raise Unavailable(
             NO_MODULES,

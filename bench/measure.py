@@ -25,6 +25,7 @@ Pairs = Iterable[tuple[Tensor, Tensor]]  # result and reference, part by part
 CHUNK_ROWS = 4096  # rows of a matrix product that are compared at a time: float32 of 28672 columns takes 470 MB
 TINYGEMM_ROWS = 64  # it is made for few rows, and beyond them takes milliseconds
 EPSILON = 1e-6
+FIRST_POSITION = 1000  # of rotary embeddings; at position 0 there is no turn to be checked
 OURS = "ours"  # beside the names of the peers
 
 
@@ -52,7 +53,7 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
     try:
         prepared = _prepare(case, modules, dtype)
         error = _relative_error(prepared.compare())
-        timings = timer.gpu_us({OURS: prepared.run, **prepared.peers})
+        timings = {name: timer.gpu_us(call) for name, call in ({OURS: prepared.run} | prepared.peers).items()}
     except (RuntimeError, TypeError, ValueError) as exception:
         failure = f"{type(exception).__name__}: {str(exception).splitlines()[0]}"
     ours = timings.pop(OURS, None)
@@ -82,16 +83,16 @@ def measure_ceilings(timer: Timer) -> Ceilings:
     size = 8192
     a, b = (torch.randn(size, size, dtype=torch.float16, device="cuda") for _ in range(2))
     c, d = _int8(size, size), _int8(size, size)
-    timings = timer.gpu_us(
-        {
-            "copy": lambda: target.copy_(source),
-            "fp16": lambda: functional.linear(a, b),
-            "int_mm": lambda: torch._int_mm(c, d.t()),
-        }
-    )
-    work = {"copy": 2 * source.numel(), "fp16": 2 * size**3, "int_mm": 2 * size**3}
+
     # A ceiling is what the GPU can do, not what it usually does: the fastest tenth, before the power limit sets in.
-    return Ceilings(**{name: 1e6 * amount / timings[name].percentile_10 for name, amount in work.items()})
+    def rate(amount: int, call: Call) -> float:
+        return 1e6 * amount / timer.gpu_us(call).percentile_10
+
+    return Ceilings(
+        copy=rate(2 * source.numel(), lambda: target.copy_(source)),
+        fp16=rate(2 * size**3, lambda: functional.linear(a, b)),
+        int_mm=rate(2 * size**3, lambda: torch._int_mm(c, d.t())),
+    )
 
 
 def host_times(cases: Iterable[Case], modules: Modules, dtype: torch.dtype, timer: Timer) -> Iterator[HostTime]:
@@ -252,7 +253,7 @@ def _linear8(module: ModuleType, problem: Linear8) -> Prepared:
     half_x, half_weight = x.half(), weight.half()
     peers: dict[str, Call] = {"cuBLAS fp16": lambda: functional.linear(half_x, half_weight)}
     if m > 16:
-        peers["_int_mm"] = lambda: torch._int_mm(x, weight.t())
+        peers["torch._int_mm"] = lambda: torch._int_mm(x, weight.t())
     return Prepared(run, compare, peers)
 
 
@@ -392,8 +393,8 @@ def _gelu_quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepar
 def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Prepared:
     tokens, heads, dim = problem.tokens, problem.heads, problem.head_dim
     query, key = (_randn(1, tokens, 1, heads, dim, dtype=dtype) for _ in range(2))
-    positions = torch.arange(tokens, device="cuda")[None]
-    angles = _angles(tokens, dim)
+    positions = FIRST_POSITION + torch.arange(tokens, device="cuda")[None]
+    angles = _angles(0, FIRST_POSITION + tokens, dim)
     table = torch.cat((angles.cos(), angles.sin()), dim=-1).to(dtype)
 
     def run() -> None:
@@ -419,7 +420,7 @@ def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Pre
 
 def _rope_with_pos(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Prepared:
     x = _randn(1, problem.tokens, problem.heads, problem.head_dim, dtype=dtype)  # as TinyChat passes it
-    angles = _angles(problem.tokens, problem.head_dim)
+    angles = _angles(FIRST_POSITION, problem.tokens, problem.head_dim)
     freqs = torch.cat((angles, angles), dim=-1)[:, None, None]
 
     def run() -> Tensor:
@@ -437,10 +438,10 @@ def _rope_with_pos(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> P
     return Prepared(run, compare, {"eager": eager})
 
 
-def _angles(tokens: int, dim: int) -> Tensor:
-    """float32 [tokens, dim / 2]."""
+def _angles(first: int, tokens: int, dim: int) -> Tensor:
+    """float32 [tokens, dim / 2], from position `first` on."""
     frequencies = 10000.0 ** (-torch.arange(0, dim, 2, device="cuda") / dim)
-    return torch.arange(tokens, device="cuda")[:, None] * frequencies
+    return (first + torch.arange(tokens, device="cuda"))[:, None] * frequencies
 
 
 _ROWS = {

@@ -14,7 +14,7 @@ from cases import GROUPS
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from results import Measurement, Run
 
 __all__ = ["write_plots"]
@@ -65,6 +65,7 @@ def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
 def _plain(axis: Axis) -> None:
     """Plain numbers instead of powers of ten."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _log_log(axes: Axes, x_label: str, y_label: str, ticks: Iterable[int] = ()) -> None:
@@ -191,7 +192,7 @@ def _roofline(run: Run, measurements: Sequence[Measurement]) -> Figure:
     _log_log(
         axes, f"{unit} operations per byte of our kernel's inputs and outputs", "TFLOP/s" if unit == "fp16" else "TOP/s"
     )
-    axes.legend(fontsize=9, loc="lower right")
+    axes.legend(fontsize=9, loc="upper left")
     figure.suptitle(f"{GROUPS[measurements[0].group].title}: roofline")
     return figure
 
@@ -224,6 +225,6 @@ def _host_time(run: Run) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("host microseconds per call (lower is better)")
     axes.set_xlim(0, limit)
-    axes.legend(fontsize=9, loc="lower right")
+    axes.legend(fontsize=9, loc="upper right")
     figure.suptitle("Host time to enqueue one call, small shapes")
     return figure

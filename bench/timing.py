@@ -16,7 +16,7 @@ Call = Callable[[], object]
 
 FLUSH_BYTES = 256 << 20  # or four times the L2 cache, if that is more
 HOST_MARGIN_US = 30.0  # what the host spends on a repetition besides the call: a fill and two event records
-ROUNDS = 3
+PAUSE_S = 0.1
 MAX_REPETITIONS = 1000
 WARM_UP_SHARE = 4  # one unrecorded repetition per so many recorded ones
 
@@ -38,8 +38,8 @@ class Timer:
     does not count as long as the host runs ahead of the GPU. It does: while the GPU fills the flush buffer, the host
     enqueues the call, and calls that need longer than one fill get several.
 
-    Calls that are to be compared take turns, so that a change of the GPU's clocks meets all of them: under a power
-    limit, matrix products get slower by some percent within tens of milliseconds.
+    The GPU rests before each series. Matrix products reach its power limit and lower its clocks for whatever follows:
+    without a rest, a call pays for the one measured before it.
 
     Compared once with triton.testing.do_bench(f, return_mode="median") on an H200, 19 calls of 4 us to 2.8 ms: within
     0.6 us below 30 us and within 1% from there on, except for fp16 and int8 matrix products of 100 us and more, which
@@ -60,16 +60,18 @@ class Timer:
         self._events = [(new_event(enable_timing=True), new_event(enable_timing=True)) for _ in range(MAX_REPETITIONS)]
         self._flush_us = statistics.median(self._repeat(self._flush.zero_, repetitions=20, flushes=1))
 
-    def gpu_us(self, calls: Mapping[str, Call]) -> dict[str, Timing]:
-        """Microseconds of each call on the GPU."""
-        plans = {name: self._plan(call) for name, call in calls.items()}
-        samples: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(ROUNDS):
-            for name, call in calls.items():
-                repetitions, flushes = plans[name]
-                self._enqueue(call, repetitions // WARM_UP_SHARE, flushes)
-                samples[name] += self._repeat(call, repetitions, flushes)
-        return {name: _timing(values) for name, values in samples.items()}
+    def gpu_us(self, call: Call) -> Timing:
+        """Microseconds of `call` on the GPU."""
+        self._enqueue_us(call, 3)  # loading of the kernels, workspaces, choice of an algorithm
+        flushes = max(1, math.ceil((self._enqueue_us(call, 10) + HOST_MARGIN_US) / self._flush_us))
+        estimate_us = statistics.median(self._repeat(call, repetitions=5, flushes=flushes))
+        affordable = int(self._budget_us / (estimate_us + flushes * self._flush_us))
+        repetitions = max(self._min_repetitions, min(MAX_REPETITIONS, affordable))
+        time.sleep(PAUSE_S)
+        self._enqueue(call, repetitions // WARM_UP_SHARE, flushes)
+        samples = self._repeat(call, repetitions, flushes)
+        deciles = statistics.quantiles(samples, n=10)
+        return Timing(statistics.median(samples), deciles[0], deciles[-1])
 
     def host_us(self, calls: Mapping[str, Call], batches: int = 20, repetitions: int = 50) -> dict[str, float]:
         """Microseconds the host needs to enqueue each call: medians of batches, each started on an idle GPU.
@@ -78,19 +80,11 @@ class Timer:
         """
         samples: dict[str, list[float]] = {name: [] for name in calls}
         for call in calls.values():
-            self._enqueue_us(call, 3)
+            self._enqueue_us(call, repetitions)
         for _ in range(batches):
             for name, call in calls.items():
                 samples[name].append(self._enqueue_us(call, repetitions))
         return {name: statistics.median(values) for name, values in samples.items()}
-
-    def _plan(self, call: Call) -> tuple[int, int]:
-        """Repetitions of a round, and flushes before each."""
-        self._enqueue_us(call, 3)  # loading of the kernels, workspaces, choice of an algorithm
-        flushes = max(1, math.ceil((self._enqueue_us(call, 10) + HOST_MARGIN_US) / self._flush_us))
-        estimate_us = statistics.median(self._repeat(call, repetitions=5, flushes=flushes))
-        affordable = int(self._budget_us / (estimate_us + flushes * self._flush_us))
-        return max(self._min_repetitions, min(MAX_REPETITIONS, affordable)) // ROUNDS + 1, flushes
 
     def _enqueue_us(self, call: Call, repetitions: int) -> float:
         torch.cuda.synchronize()
@@ -113,8 +107,3 @@ class Timer:
         self._enqueue(call, repetitions, flushes)
         torch.cuda.synchronize()
         return [1e3 * start.elapsed_time(end) for start, end in self._events[:repetitions]]
-
-
-def _timing(samples: list[float]) -> Timing:
-    deciles = statistics.quantiles(samples, n=10)
-    return Timing(statistics.median(samples), deciles[0], deciles[-1])
