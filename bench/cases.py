@@ -150,8 +150,8 @@ GROUPS = {
     "w4a16_v1": Group("4-bit GEMV and GEMM, layout v1, G = 128", "cuBLAS multiplies by the dequantized weight."),
     "w8a8": Group(
         "8-bit GEMM with fused scales",
-        "torch._int_mm stops at int32, without the scaling, and takes more than 16 rows only; cuBLAS fp16 is the product of "
-        "the same size in fp16. The floor takes int8 at twice the fp16 rate.",
+        "torch._int_mm stops at int32, without the scaling, and takes more than 16 rows only; cuBLAS fp16 is the "
+        "product of the same size in fp16. The floor takes int8 at twice the fp16 rate.",
     ),
     "attention": Group(
         "Decode attention, D = 128",
