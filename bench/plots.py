@@ -14,7 +14,7 @@ from cases import GROUPS
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from results import Measurement, Run
 
 __all__ = ["write_plots"]
@@ -63,7 +63,8 @@ def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
 
 
 def _plain(axis: Axis) -> None:
-    """Plain numbers instead of powers of ten."""
+    """Ticks at 1, 2, 5, 10, ... as plain numbers instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -72,12 +73,12 @@ def _log_log(axes: Axes, x_label: str, y_label: str, ticks: Iterable[int] = ()) 
     axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
     axes.grid(True, which="major", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
     if ticks:
         axes.set_xticks(sorted(set(ticks)))
         axes.set_xticks([], minor=True)
         axes.tick_params(axis="x", labelsize=8, labelrotation=45)
-    _plain(axes.xaxis)
-    _plain(axes.yaxis)
 
 
 def _peer_names(measurements: Iterable[Measurement]) -> list[str]:
