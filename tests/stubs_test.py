@@ -10,8 +10,12 @@ from types import ModuleType
 
 import pytest
 
+pytest.importorskip("mypy.stubtest", reason="mypy is not installed")
+
 # stubtest imports the module by itself, before torch has loaded the libraries that it links to.
-STUBTEST = "import sys, torch; from mypy import stubtest; sys.exit(stubtest.test_stubs(stubtest.parse_options(sys.argv[1:])))"
+STUBTEST = (
+    "import sys, torch; from mypy import stubtest; sys.exit(stubtest.test_stubs(stubtest.parse_options(sys.argv[1:])))"
+)
 
 
 @pytest.mark.parametrize("name", ["awq_inference_engine", "ft_attention"])
