@@ -94,9 +94,9 @@ def _measure(cases: list[Case], options: argparse.Namespace) -> Run:
 
     dtype = getattr(torch, options.dtype)
     timer = Timer(budget_ms=15, min_repetitions=5) if options.quick else Timer()
-    ceilings = measure_ceilings(timer)
+    ceilings = measure_ceilings(dtype)
     print(
-        f"copy {ceilings.copy / 1e12:.2f} TB/s, fp16 {ceilings.fp16 / 1e12:.0f} TFLOP/s, "
+        f"copy {ceilings.copy / 1e12:.2f} TB/s, {options.dtype} {ceilings.fp16 / 1e12:.0f} TFLOP/s, "
         f"int8 (_int_mm) {ceilings.int_mm / 1e12:.0f} TOP/s",
         flush=True,
     )

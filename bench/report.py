@@ -27,7 +27,7 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
     parts = [
         "# Benchmark",
         markdown_table(["", ""], [*run.machine.items(), ("command", f"`{shlex.join(run.command)}`")]),
-        f"Ceilings measured in this run: copy {ceilings.copy / 1e12:.2f} TB/s (bytes read plus written), fp16 "
+        f"Ceilings measured in this run: copy {ceilings.copy / 1e12:.2f} TB/s (bytes read plus written), {run.dtype} "
         f"{ceilings.fp16 / 1e12:.0f} TFLOP/s (8192^3), int8 {ceilings.int_mm / 1e12:.0f} TOP/s (`torch._int_mm`, "
         "8192^3).",
         f"Times in microseconds: {run.dtype}, cold L2, median of event-timed runs. *Floor* is what the ceilings allow, "

@@ -36,7 +36,7 @@ class Ceilings:
 
     Attributes:
         copy: bytes per second of a large device-to-device copy, bytes read plus bytes written.
-        fp16: operations per second of the 8192^3 fp16 matrix product.
+        fp16: operations per second of the 8192^3 matrix product, in fp16 or in the run's other 16-bit type.
         int_mm: operations per second of the same product by `torch._int_mm`.
     """
 

@@ -16,7 +16,7 @@ Call = Callable[[], object]
 
 FLUSH_BYTES = 256 << 20  # or four times the L2 cache, if that is more
 HOST_MARGIN_US = 30.0  # what the host spends on a repetition besides the call: a fill and two event records
-PAUSE_S = 0.1
+PAUSE_S = 0.1  # with 0, the median of an 8-bit product varied by 8% from run to run, with 0.1 by less than 1%
 MAX_REPETITIONS = 1000
 WARM_UP_SHARE = 4  # one unrecorded repetition per so many recorded ones
 
@@ -41,10 +41,10 @@ class Timer:
     The GPU rests before each series. Matrix products reach its power limit and lower its clocks for whatever follows:
     without a rest, a call pays for the one measured before it.
 
-    Compared once with triton.testing.do_bench(f, return_mode="median") on an H200, 19 calls of 4 us to 2.8 ms: within
-    0.6 us below 30 us and within 1% from there on, except for fp16 and int8 matrix products of 100 us and more, which
-    both methods repeat to 1-15% only, and for a sequence of eager operations that the host enqueues too slowly for one
-    fill (26 us here, 37 us there).
+    Compared once with triton.testing.do_bench(f, return_mode="median") on an H200, 23 calls of 4 to 520 us, each twice:
+    equal within 0.7 us or 1.5%, except for matrix products of 300 us, which do_bench finds 3-4% slower without the
+    rest, and for a sequence of eager operations that the host enqueues too slowly for one fill (25 us here, 31 us
+    there).
 
     Args:
         budget_ms: GPU time to spend on one call's repetitions.
