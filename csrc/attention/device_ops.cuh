@@ -56,20 +56,23 @@ __device__ __forceinline__ void wait_for_previous_kernel() {
 }
 
 // A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
-// this thread has written visible to those that wait, at the price of a memory barrier.
+// this thread has written visible to those that wait, at the price of a memory barrier. Release and acquire are the
+// defaults and stay unwritten: CUDA 11.8's PTX knows no modifiers here.
 __device__ __forceinline__ void cluster_barrier_arrive_release() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
 #endif
 }
 __device__ __forceinline__ void cluster_barrier_arrive() {
-#if __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ >= 12
   asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#elif __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
 #endif
 }
 __device__ __forceinline__ void cluster_barrier_wait() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.wait.aligned;" ::: "memory");
 #endif
 }
 
