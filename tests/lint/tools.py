@@ -63,11 +63,10 @@ def buildifier() -> list[str]:
 
 
 def mypy() -> tuple[list[str], dict[str, str]]:
-    """The command, and the environment in which it sees torch and the modules' stubs."""
-    modules = [f"{ROOT}/python/{name}" for name in ("awq_inference_engine", "ft_attention")]
+    """The command, whose files stand in pyproject.toml, and the environment in which it sees the packages."""
     environment = {
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "MYPYPATH": os.pathsep.join([f"{ROOT}/python", *modules, str(_package_folder("torch"))]),
+        "MYPYPATH": os.pathsep.join(str(_package_folder(package)) for package in ("torch", "matplotlib")),
     }
     return [sys.executable, "-m", "mypy", "--cache-dir=/dev/null", "--config-file=pyproject.toml"], environment
 
