@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/FunctionRef.h>
+#include <c10/util/StringUtil.h>
 #include <cuda_runtime_api.h>
 #include <pybind11/pybind11.h>
 
@@ -40,9 +41,11 @@ class Arguments {
   // The size a dimension's name stands for; "T" is the product of the dimensions behind "...".
   int64_t dim(std::string_view name) const;
 
-  // A condition beyond the table. `expected` completes "<argument> must ...".
-  void require(bool condition, const char* name, const std::string& expected) const {
-    if (!condition) fail(name, expected);
+  // A condition beyond the table. The parts of `expected`, put together only if it fails, complete "<argument> must
+  // ...".
+  template <typename... Parts>
+  void require(bool condition, const char* name, const Parts&... expected) const {
+    if (!condition) fail(name, c10::str(expected...));
   }
 
   // Kernels read some tensors in 16-byte pieces: a view that starts between two of them is refused.
@@ -52,8 +55,18 @@ class Arguments {
   // without the GIL; an error that it returns is thrown as RuntimeError.
   void run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const;
 
-  // Scratch memory beside the first argument, for use in run(): torch's allocator hands it on in stream order.
-  at::Tensor workspace(size_t bytes) const { return empty({static_cast<int64_t>(bytes)}, at::kByte); }
+  // Scratch memory beside the first argument, for use in run(): torch's allocator hands it on in stream order. Nothing
+  // is allocated, and the address is null, where no bytes are needed: most calls, and allocating takes a microsecond.
+  class Workspace {
+   public:
+    Workspace(const Arguments& arguments, size_t bytes) {
+      if (bytes > 0) tensor_ = arguments.empty({static_cast<int64_t>(bytes)}, at::kByte);
+    }
+    void* data() const { return tensor_.defined() ? tensor_.data_ptr() : nullptr; }
+
+   private:
+    at::Tensor tensor_;
+  };
 
   // An uninitialized tensor beside the first argument. Valid after check_device().
   at::Tensor empty(at::IntArrayRef sizes, at::ScalarType type) const;

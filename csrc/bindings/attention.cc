@@ -1,7 +1,7 @@
 // Decode attention.
-#include <limits>
-
 #include "csrc/attention/single_query_attention.h"
+
+#include <limits>
 #include "csrc/bindings/functions.h"
 
 namespace awq::bindings {
@@ -34,17 +34,18 @@ py::object attention(const Arguments& args) {
   bool known = false;
   for (const int64_t d : kHeadDims) known = known || d == head_dim;
   args.require(known, "q", "have D of 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256");
-  args.require(kv_heads > 0 && heads % kv_heads == 0, "k", "have Hk that divides H = " + std::to_string(heads));
-  args.require(args.dim("x") == x && args.dim("Dx") == head_dim / x, "k_cache",
-               "be [B, Hk, " + std::to_string(head_dim / x) + ", L, " + std::to_string(x) + "]");
-  args.require(length > 0, "k_cache", "have L > 0");
-  args.require(length <= std::numeric_limits<int32_t>::max(), "k_cache", "have L below 2^31");
+  args.require(kv_heads > 0 && heads % kv_heads == 0, "k", "have Hk that divides H = ", heads);
+  args.require(args.dim("x") == x && args.dim("Dx") == head_dim / x, "k_cache", "be [B, Hk, ", head_dim / x, ", L, ", x,
+               "]");
+  constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
+  args.require(args.dim("B") <= kMaxInt && heads <= kMaxInt, "q", "have B and H below 2^31");
+  args.require(length > 0 && length <= kMaxInt, "k_cache", "have L in 1 .. 2^31 - 1");
   for (const char* name : {"k_cache", "v_cache"}) args.require_aligned(name);
 
   const int64_t timestep = args.integer("timestep"), rotary_dim = args.integer("rotary_embedding_dim");
-  args.require(timestep >= 0 && timestep <= std::numeric_limits<int32_t>::max(), "timestep", "be in 0 .. 2^31 - 1");
+  args.require(timestep >= 0 && timestep <= kMaxInt, "timestep", "be in 0 .. 2^31 - 1");
   args.require(rotary_dim >= 0 && rotary_dim <= head_dim && rotary_dim % 2 == 0, "rotary_embedding_dim",
-               "be even and in 0 .. D = " + std::to_string(head_dim));
+               "be even and in 0 .. D = ", head_dim);
   args.require(rotary_dim == 0 || args.real("rotary_base") > 0, "rotary_base", "be positive");
 
   args.check_device();
@@ -73,8 +74,8 @@ py::object attention(const Arguments& args) {
   params.rotary_scale = args.real("rotary_scale");
   params.neox_rotary_style = args.flag("neox_rotary_style");
   args.run([&](cudaStream_t stream) {
-    const at::Tensor workspace = args.workspace(single_query_attention_workspace_bytes(params));
-    return single_query_attention(params, workspace.data_ptr(), stream);
+    const Arguments::Workspace workspace(args, single_query_attention_workspace_bytes(params));
+    return single_query_attention(params, workspace.data(), stream);
   });
   return to_python(std::move(out));
 }

@@ -42,9 +42,8 @@ constexpr FunctionSpec kRmsNormGeneral = {
 void rms_norm_general(const Arguments& args) {
   const bool per_token = args.flag("use_per_token_quant");
   const int64_t scales = per_token ? args.dim("T") : 1;
-  args.require(
-      args.dim("S") == scales, "scaling",
-      "be float16 [" + std::to_string(scales) + "]" + (per_token ? ", one per token" : ", one for the tensor"));
+  args.require(args.dim("S") == scales, "scaling", "be float16 [", scales, "]",
+               (per_token ? ", one per token" : ", one for the tensor"));
   LayerNormQuantParams params{};
   params.out = static_cast<int8_t*>(args.data("out"));
   params.input = args.data("input");

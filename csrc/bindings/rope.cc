@@ -1,6 +1,8 @@
 // Rotary position embeddings.
 #include "csrc/rope/rope.h"
 
+#include <limits>
+
 #include "csrc/bindings/functions.h"
 
 namespace awq::bindings {
@@ -26,10 +28,12 @@ int64_t token_stride(const at::Tensor& tensor) {
 
 void rotary_neox(const Arguments& args) {
   const int64_t head_size = args.dim("head_size"), rot_dim = args.dim("rot_dim");
-  args.require(args.integer("head_size") == head_size, "head_size",
-               "be " + std::to_string(head_size) + ", as query has");
+  args.require(args.integer("head_size") == head_size, "head_size", "be ", head_size, ", as query has");
   args.require(rot_dim % 2 == 0 && rot_dim <= head_size, "cos_sin_cache",
-               "have rot_dim even and at most head_size = " + std::to_string(head_size));
+               "have rot_dim even and at most head_size = ", head_size);
+  constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
+  args.require(args.dim("H") <= kMaxInt && head_size <= kMaxInt, "query", "have H and head_size below 2^31");
+  args.require(args.dim("Hk") <= kMaxInt, "key", "have Hk below 2^31");
   for (const char* name : {"query", "key"}) {
     args.require(token_stride(args.tensor(name)) >= 0, name, "have the same stride from each token to the next");
   }
@@ -60,8 +64,8 @@ constexpr FunctionSpec kRopeWithPos = {
 
 py::object rope_with_pos(const Arguments& args) {
   const int64_t s = args.dim("s"), b = args.dim("b"), h = args.dim("h"), d = args.dim("d"), d2 = args.dim("d2");
-  args.require(args.dim("T") == s * b, "freqs", "have s * b = " + std::to_string(s * b) + " rows");
-  args.require(d2 % 2 == 0 && d2 <= d, "freqs", "have d2 even and at most d = " + std::to_string(d));
+  args.require(args.dim("T") == s * b, "freqs", "have s * b = ", s * b, " rows");
+  args.require(d2 % 2 == 0 && d2 <= d, "freqs", "have d2 even and at most d = ", d);
 
   args.check_device();
   const at::Tensor& input = args.tensor("input");

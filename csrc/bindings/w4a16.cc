@@ -12,9 +12,10 @@ constexpr int64_t padded_groups(int64_t k, int64_t group_size) {
   return (k / group_size + multiple - 1) / multiple * multiple;
 }
 
-std::string groups_text(const char* dim, int64_t k, int64_t group_size) {
-  return "have " + std::string(dim) + " = " + std::to_string(padded_groups(k, group_size)) +
-         " (K/G = " + std::to_string(k / group_size) + " groups of " + std::to_string(group_size) + ", padded)";
+// Checks the padded number of groups, P, against K and G.
+void require_groups(const Arguments& args, const char* name, int64_t k, int64_t group_size) {
+  args.require(args.dim("P") == padded_groups(k, group_size), name, "have P = ", padded_groups(k, group_size),
+               " (K/G = ", k / group_size, " groups of ", group_size, ", padded)");
 }
 
 // ---- layout v2 ----
@@ -46,8 +47,8 @@ constexpr FunctionSpec kGemmV2 = {
 py::object run_v2(const Arguments& args, const char* scales, int64_t group_size) {
   const int64_t k = args.dim("K");
   args.require(k > 0 && k % 64 == 0 && k % group_size == 0, "in_feats",
-               "have K a positive multiple of 64 and of G = " + std::to_string(group_size));
-  args.require(args.dim("P") == padded_groups(k, group_size), scales, groups_text("P", k, group_size));
+               "have K a positive multiple of 64 and of G = ", group_size);
+  require_groups(args, scales, k, group_size);
   for (const char* name : {"in_feats", "kernel", scales, "zeros"}) args.require_aligned(name);
 
   args.check_device();
@@ -66,8 +67,8 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   args.run([&](cudaStream_t stream) {
     size_t bytes = 0;
     if (const cudaError_t error = w4a16_v2_workspace_bytes(params, &bytes); error != cudaSuccess) return error;
-    const at::Tensor workspace = args.workspace(bytes);
-    params.workspace = workspace.data_ptr();
+    const Arguments::Workspace workspace(args, bytes);
+    params.workspace = workspace.data();
     return w4a16_v2(params, stream);
   });
   return to_python(std::move(out));
@@ -75,8 +76,7 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
 
 py::object gemv_v2(const Arguments& args) {
   for (const auto& [name, dim] : {std::pair{"m", "T"}, {"n", "N"}, {"k", "K"}}) {
-    args.require(args.integer(name) == args.dim(dim), name,
-                 "be " + std::to_string(args.dim(dim)) + ", as the tensors have");
+    args.require(args.integer(name) == args.dim(dim), name, "be ", args.dim(dim), ", as the tensors have");
   }
   const int64_t group_size = args.integer("group_size");
   args.require(group_size == 32 || group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
@@ -90,10 +90,8 @@ py::object gemm_v2(const Arguments& args) {
   for (const int64_t group_size : {128, 64, 32}) {
     if (args.dim("P") == padded_groups(k, group_size)) return run_v2(args, "scales", group_size);
   }
-  args.require(false, "scales",
-               "have P = " + std::to_string(padded_groups(k, 128)) + " (G = 128), " +
-                   std::to_string(padded_groups(k, 64)) + " (G = 64) or " + std::to_string(padded_groups(k, 32)) +
-                   " (G = 32) for K = " + std::to_string(k));
+  args.require(false, "scales", "have P = ", padded_groups(k, 128), " (G = 128), ", padded_groups(k, 64),
+               " (G = 64) or ", padded_groups(k, 32), " (G = 32) for K = ", k);
   return py::none();
 }
 
@@ -124,10 +122,9 @@ py::object run_v1(const Arguments& args) {
   const int64_t group_size = args.integer("group_size");
   args.require(group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
                "be 64 or a multiple of 128");
-  args.require(k > 0 && k % group_size == 0, "in_feats",
-               "have K a positive multiple of G = " + std::to_string(group_size));
+  args.require(k > 0 && k % group_size == 0, "in_feats", "have K a positive multiple of G = ", group_size);
   args.require(args.dim("N") % 4 == 0, "kernel", "have N a multiple of 4");
-  args.require(args.dim("P") == padded_groups(k, group_size), "scaling_factors", groups_text("P", k, group_size));
+  require_groups(args, "scaling_factors", k, group_size);
   for (const char* name : {"in_feats", "kernel", "scaling_factors", "zeros"}) args.require_aligned(name);
 
   args.check_device();
@@ -147,8 +144,8 @@ py::object run_v1(const Arguments& args) {
   args.run([&](cudaStream_t stream) {
     size_t bytes = 0;
     if (const cudaError_t error = w4a16_v1_workspace_bytes(params, &bytes); error != cudaSuccess) return error;
-    const at::Tensor workspace = args.workspace(bytes);
-    params.workspace = workspace.data_ptr();
+    const Arguments::Workspace workspace(args, bytes);
+    params.workspace = workspace.data();
     return w4a16_v1(params, stream);
   });
   return to_python(std::move(out));

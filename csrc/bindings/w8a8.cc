@@ -22,8 +22,7 @@ constexpr FunctionSpec kGemmBias = {
      tensor("bias", kF16, "N", "")}};
 
 void run_gemm(const Arguments& args, const void* bias) {
-  args.require(args.dim("K") % kW8A8KAlignElems == 0, "in_feats",
-               "have K a multiple of " + std::to_string(kW8A8KAlignElems));
+  args.require(args.dim("K") % kW8A8KAlignElems == 0, "in_feats", "have K a multiple of ", kW8A8KAlignElems);
   for (const char* name : {"in_feats", "kernel"}) args.require_aligned(name);
   W8A8GemmParams params{};
   params.in_feats = static_cast<const int8_t*>(args.data("in_feats"));
@@ -36,8 +35,8 @@ void run_gemm(const Arguments& args, const void* bias) {
   params.n = args.dim("N");
   params.k = args.dim("K");
   args.run([&](cudaStream_t stream) {
-    const at::Tensor workspace = args.workspace(w8a8_gemm_workspace_bytes(params));
-    return launch_w8a8_gemm(params, workspace.data_ptr(), stream);
+    const Arguments::Workspace workspace(args, w8a8_gemm_workspace_bytes(params));
+    return launch_w8a8_gemm(params, workspace.data(), stream);
   });
 }
 
