@@ -2,6 +2,7 @@
 #include "csrc/attention/single_query_attention.h"
 
 #include <limits>
+
 #include "csrc/bindings/functions.h"
 
 namespace awq::bindings {
