@@ -9,18 +9,19 @@ _COPTS = [
     "-Xfatbin=-compress-all",
 ]
 
-def kernel_library(name, only_archs = None, copts = [], **kwargs):
+def kernel_library(name, archs = None, copts = [], **kwargs):
     """A cuda_library for the architectures that //config:cuda_archs selects.
 
     Args:
       name: name of the target.
-      only_archs: architectures to which the library is limited, such as ["90a"]; None for all.
+      archs: rules_cuda's architecture specs for code that exists for certain GPUs only, such as ["compute_90a:sm_90a"]. Such
+        a library is depended on where `//config:hopper` or its like says so.
       copts: options for nvcc.
       **kwargs: attributes of cuda_library.
     """
     cuda_library(
         name = name,
-        archs = selected_archs(only_archs),
+        archs = archs or selected_archs(),
         copts = _COPTS + copts,
         **kwargs
     )

@@ -3,7 +3,7 @@
 load("@awq_cuda_toolkit//:toolkit.bzl", "CUDA_VERSION")
 load("@awq_environment//:environment.bzl", "TORCH_CUDA_ARCH_LIST")
 load(":arch_list.bzl", "check_archs", "format_archs", "parse_arch_list")
-load(":cuda_versions.bzl", "KNOWN_ARCHS", "arch_number", "default_archs", "parse_version")
+load(":cuda_versions.bzl", "KNOWN_ARCHS", "arch_number", "default_archs", "parse_version", "supported_archs")
 
 ArchListInfo = provider(
     doc = "The GPU architectures that are built.",
@@ -31,16 +31,18 @@ arch_list_setting = rule(
 
 def _arch_wanted_impl(ctx):
     archs = ctx.attr.archs[ArchListInfo].archs
-    wanted = [a for a in archs if a.arch == ctx.attr.arch and (a.ptx or not ctx.attr.ptx)]
-    return config_common.FeatureFlagInfo(value = "yes" if wanted else "no")
+    wanted = [a for a in archs if a.arch in ctx.attr.any_of and (a.ptx or not ctx.attr.ptx)]
+    possible = not ctx.attr.toolkit_has or ctx.attr.toolkit_has in supported_archs(parse_version(CUDA_VERSION))
+    return config_common.FeatureFlagInfo(value = "yes" if wanted and possible else "no")
 
 _arch_wanted = rule(
     implementation = _arch_wanted_impl,
-    doc = "Whether one architecture is among those that are built, for config_setting.",
+    doc = "Whether an architecture is among those that are built, for config_setting.",
     attrs = {
-        "arch": attr.string(mandatory = True, doc = "Such as 90a."),
+        "any_of": attr.string_list(mandatory = True, doc = "Such as 90a."),
         "archs": attr.label(mandatory = True, providers = [ArchListInfo], doc = "The list."),
         "ptx": attr.bool(doc = "Whether its PTX is asked about."),
+        "toolkit_has": attr.string(doc = "An architecture that the toolkit has to have besides."),
     },
 )
 
@@ -56,7 +58,7 @@ def arch_config_settings(name, archs):
             helper = "{}_{}_{}".format(name, kind, arch)
             _arch_wanted(
                 name = helper,
-                arch = arch,
+                any_of = [arch],
                 archs = archs,
                 ptx = kind == "ptx",
                 visibility = ["//visibility:private"],
@@ -67,17 +69,36 @@ def arch_config_settings(name, archs):
                 visibility = ["//visibility:public"],
             )
 
-def selected_archs(only = None):
-    """The selected architectures for `cuda_library.archs`.
+def hopper_config_setting(name, archs):
+    """Declares the config_setting of a build that has Hopper code: 90 or 90a is selected and the toolkit knows 90a.
+
+    Instructions such as wgmma exist for 90a only. Libraries that use them accompany the code for 90.
 
     Args:
-      only: architectures to which the library is limited, such as ["90a"]; None for all.
+      name: name of the config_setting.
+      archs: label of the `arch_list_setting`.
+    """
+    _arch_wanted(
+        name = name + "_wanted",
+        any_of = ["90", "90a"],
+        archs = archs,
+        toolkit_has = "90a",
+        visibility = ["//visibility:private"],
+    )
+    native.config_setting(
+        name = name,
+        flag_values = {":" + name + "_wanted": "yes"},
+        visibility = ["//visibility:public"],
+    )
+
+def selected_archs():
+    """The selected architectures for `cuda_library.archs`.
 
     Returns:
       A select() that is a list of rules_cuda architecture specs.
     """
     specs = []
-    for arch in only or KNOWN_ARCHS:
+    for arch in KNOWN_ARCHS:
         specs = specs + select({
             Label("//config:sm_" + arch): ["compute_{0}:sm_{0}".format(arch)],
             "//conditions:default": [],
