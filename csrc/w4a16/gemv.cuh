@@ -1,4 +1,4 @@
-// Few rows (up to 8 per token tile): bound by reading the weights once.
+// Few rows (up to 8): bound by reading the weights once. See gemv_persistent.cuh for one row and many channels.
 //
 // A block computes 32 channels; its warps share out K in steps of 128 columns and add up at the end. Weights go from
 // global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor
@@ -96,9 +96,10 @@ __device__ __forceinline__ void load_activations(uint32_t (&chunks)[4][4], const
   }
 }
 
-// Any group size: weights are scaled one by one, as each lane's run has a scale of its own.
-template <class T, class Layout, int kTokenTiles>
-__device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], const WeightStep& weights,
+// Any group size: weights are scaled one by one, as each lane's run has a scale of its own. `Step` is a WeightStep or
+// has the same members.
+template <class T, class Layout, class Step, int kTokenTiles>
+__device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], const Step& weights,
                                               const uint32_t (&x)[kTokenTiles][4][4]) {
 #pragma unroll
   for (int tile = 0; tile < 2; ++tile) {

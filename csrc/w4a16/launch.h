@@ -20,6 +20,48 @@ struct GemvConfig {
   static constexpr int kAccumulators = 2 * 4 * kTokenTiles;  // fp32 sums of a lane
 };
 
+template <int kWarps_, int kTokens_, int kBlocksPerSm_, int kStepsAhead_, bool kShareActivations_>
+struct PersistentGemvConfig {
+  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kTokens = kTokens_;
+  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kStepsAhead = kStepsAhead_;               // of each warp: 2 KB of weights, 18 registers
+  static constexpr bool kShareActivations = kShareActivations_;  // by all tiles of a block, in shared memory
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kChannels = 32;
+  static constexpr int kTokenTiles = (kTokens + 7) / 8;
+  static constexpr int kColumns = kTokens == 1 ? 1 : 2;  // of a token tile, of those that a lane of the mma holds
+  static_assert(kTokens == 1 || kTokens % 8 == 0, "one token, or whole tiles");
+
+  // Shared memory for the activations: rows of a step and token, four runs of 64 bytes and one chunk of padding each.
+  // Eight lanes that read at a time take the same chunk of four runs and two tokens, which the padding puts into
+  // different banks.
+  static constexpr int kStepElems = 128;  // 4 runs
+  static constexpr int kRunStrideBytes = 64 + 16;
+  static constexpr int kRowBytes = 4 * kRunStrideBytes;
+  static constexpr int64_t steps(int64_t k) { return (k + kStepElems - 1) / kStepElems; }
+  static constexpr int64_t steps_per_warp(int64_t k) { return (steps(k) + kWarps - 1) / kWarps; }
+  static constexpr int64_t activation_bytes(int64_t m, int64_t k) {
+    return kShareActivations ? steps_per_warp(k) * kWarps * m * kRowBytes : 0;
+  }
+
+  // And for the warps' sums of one tile, with a row's padding such that a warp's stores meet all banks.
+  static constexpr int kSumStride = kChannels + 4;
+  static constexpr int64_t tile_sum_bytes(int64_t m) { return kWarps * m * kSumStride * int64_t{sizeof(float)}; }
+
+  // How many tiles' sums find room; the problem fits if at least one tile's do.
+  static constexpr int64_t tile_sums(int64_t m, int64_t k, int64_t max_smem_bytes_per_block) {
+    constexpr int kReservedBytes = 1024;  // of each block, by the system
+    const int64_t bytes = (max_smem_bytes_per_block + kReservedBytes) / kBlocksPerSm - kReservedBytes;
+    return (bytes - activation_bytes(m, k)) / tile_sum_bytes(m);
+  }
+  static constexpr int64_t kMaxSteps = 46340;  // group_of() in gemv_persistent.cuh
+  static bool fits(const Args& args, int64_t max_smem_bytes_per_block) {
+    return args.m <= kTokens && args.n >= kChannels && steps(args.k) <= kMaxSteps &&
+           tile_sums(args.m, args.k, max_smem_bytes_per_block) >= 1;
+  }
+};
+
 // Tiles: a warp computes 16 kRowTiles channels by 8 kColumnTiles tokens, a block kWarpRows by kWarpColumns of these.
 template <int kWarpRows_, int kWarpColumns_, int kRowTiles_, int kColumnTiles_, int kStages_, int kBlocksPerSm_>
 struct GemmConfig {
@@ -44,10 +86,9 @@ struct GemmConfig {
 using Gemv8Small = GemvConfig<4, 1, 4, 2>;
 using Gemv8Medium = GemvConfig<8, 1, 2, 2>;
 using Gemv8Large = GemvConfig<16, 1, 1, 2>;
-// More registers for activations and sums leave fewer for steps under way.
-using Gemv16Small = GemvConfig<4, 2, 3, 2>;
-using Gemv16Medium = GemvConfig<8, 2, 2, 1>;
-using Gemv16Large = GemvConfig<16, 2, 1, 1>;
+// Blocks that stay: for one row of activations, which they keep, and for so many that registers are short.
+using PersistentGemv1 = PersistentGemvConfig<16, 1, 1, 2, true>;
+using PersistentGemv16 = PersistentGemvConfig<12, 16, 1, 1, false>;
 
 using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
 using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens
@@ -57,6 +98,8 @@ static_assert(Gemm64::kSmemBytes <= 64 * 1024, "the tile that every supported GP
 // Each is instantiated for T = half with both layouts and, where compiled in, bfloat16 with layout v2.
 template <class Config, class T, class Layout>
 cudaError_t launch_gemv(const Args& args, cudaStream_t stream);
+template <class Config, class T, class Layout>
+cudaError_t launch_persistent_gemv(const Args& args, cudaStream_t stream);
 template <class Config, class T, class Layout>
 cudaError_t launch_gemm(const Args& args, cudaStream_t stream);
 
