@@ -1,0 +1,472 @@
+// Many rows on Hopper: wgmma, the tensor copy engine, and warps with different jobs.
+//
+// As in gemm.cuh the weights are the row operand A, dequantized in registers by the lanes that multiply them. Here A
+// has 64 rows; B, the activations, is read by the tensor cores from shared memory; and products run while their warps
+// dequantize the next weights. One warp keeps a ring of stages filled. Blocks stay and take one tile after another, so
+// that the ring is full again by the time a tile's results are on their way out.
+//
+// Not worth it: two blocks of a cluster, each fetching half of their common activations for both (356 us instead of
+// 327, 1024 rows of 28672 x 4096); four multiplying warpgroups of half the channels (427 instead of 389 at 128 tokens).
+//
+//   lane 4g + c of a warp    channels 2 kRowTiles g ... of the warp's 16 kRowTiles, neighbours
+//   product t                row g is the lane's channel 2t, row g + 8 its channel 2t + 1
+//   shared weights           128-byte lines of four channels x 64 columns, chunk 2 (channel % 4) + run of 16 bytes
+//   shared activations       128-byte rows of one token x 64 columns
+//   shared results           128-byte rows of one token x 64 channels
+//   all three                chunks permuted by exclusive or with the row, as the copy engine does it
+#pragma once
+
+#include <cuda.h>
+#include <cudaTypedefs.h>
+#include <cuda_runtime.h>
+
+#include "csrc/common/device.h"
+#include "csrc/common/ptx.cuh"
+#include "csrc/common/ptx_sm90.cuh"
+#include "csrc/w4a16/gemm_sm90.h"
+#include "csrc/w4a16/weights.cuh"
+
+namespace awq::w4a16 {
+namespace sm90 {
+
+constexpr int kRowBytes = 128;
+constexpr int kChunkBytes = 16;
+constexpr int kResultChannels = kRowBytes / 2;
+constexpr int kRunsPerTile = 2;
+constexpr int kStepsPerRun = 2;  // of 16 columns
+
+// The copy engine's permutation is made from address bits, hence the alignment.
+template <class Config>
+struct alignas(1024) Stage {
+  uint8_t activations[Config::kTokens][kRowBytes];
+  uint8_t weights[Config::kChannels / 4][kRowBytes];
+  uint16_t scales[kRunsPerTile][Config::kChannels];
+  uint16_t zeros[kRunsPerTile][Config::kChannels];
+};
+
+template <class Config>
+struct SharedStorage {
+  Stage<Config> stages[Config::kStages];
+  uint8_t results[Config::kChannels / kResultChannels][Config::kTokens][kRowBytes];
+  uint64_t full[Config::kStages];
+  uint64_t empty[Config::kStages];
+};
+
+// Position in the ring of stages, with the parity of the barriers' phase: it flips with every round.
+template <class Config>
+struct RingPosition {
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ void advance() {
+    if (++stage == Config::kStages) stage = 0, parity ^= 1;
+  }
+};
+
+// A tile, or one split of its sum over K.
+struct WorkItem {
+  int64_t first_channel, first_token;
+  int split;
+  int k_tile_begin, k_tile_end;
+};
+
+// All work, numbered; a block takes every gridDim.x-th item.
+template <class Config>
+struct Schedule {
+  int channel_tiles, token_tiles, k_tiles, splits;
+
+  __host__ __device__ explicit Schedule(const Args& args)
+      : channel_tiles(static_cast<int>((args.n + Config::kChannels - 1) / Config::kChannels)),
+        token_tiles(static_cast<int>((args.m + Config::kTokens - 1) / Config::kTokens)),
+        k_tiles(static_cast<int>(args.k / Config::kTileK)),
+        splits(args.splits) {}
+
+  __host__ __device__ int64_t items() const { return int64_t{channel_tiles} * token_tiles * splits; }
+
+  // Items that run at the same time form a patch of kGroupTiles token tiles by some channel tiles, so that both its
+  // activations and its weights are read from L2 by all but the first. 4096 rows of 28672 x 4096: 1425 us with 4 tiles
+  // of 256 tokens, 1441 with 8, 1449 with 16.
+  __device__ __forceinline__ WorkItem operator()(int64_t item) const {
+    constexpr int kGroupTiles = 4;
+    const int64_t tiles = int64_t{channel_tiles} * token_tiles;
+    const int64_t split = item / tiles, tile = item % tiles;
+    const int64_t group_size = int64_t{kGroupTiles} * channel_tiles;
+    const int group = static_cast<int>(tile / group_size), in_group = static_cast<int>(tile % group_size);
+    const int group_tokens = min(kGroupTiles, token_tiles - group * kGroupTiles);
+    return {static_cast<int64_t>(in_group / group_tokens) * Config::kChannels,
+            static_cast<int64_t>(group * kGroupTiles + in_group % group_tokens) * Config::kTokens,
+            static_cast<int>(split), static_cast<int>(k_tiles * split / splits),
+            static_cast<int>(k_tiles * (split + 1) / splits)};
+  }
+};
+
+// ---- The filling warp -----------------------------------------------------------------------------------------------
+
+// Scales and zeros of a K tile by cp.async, four channels a copy. The second run has its own only if groups are as
+// short as a run.
+template <class Config>
+__device__ __forceinline__ void copy_scales(Stage<Config>& stage, const Args& args, int64_t first_channel, int k_tile) {
+#pragma unroll
+  for (int run = 0; run < kRunsPerTile; ++run) {
+    if (run > 0 && args.runs_per_group > 1) break;
+    const int64_t group = static_cast<uint32_t>(k_tile * kRunsPerTile + run) / args.runs_per_group;
+    const int64_t row = group * args.scales_row_stride_elems;
+#pragma unroll
+    for (int quad = threadIdx.x % 32; quad < Config::kChannels / 4; quad += 32) {
+      const int64_t channel = first_channel + 4 * quad;
+      const bool valid = channel < args.n;
+      const int64_t offset = valid ? row + channel : 0;
+      ptx::cp_async<8>(&stage.scales[run][4 * quad], static_cast<const uint16_t*>(args.scales) + offset, valid);
+      ptx::cp_async<8>(&stage.zeros[run][4 * quad], static_cast<const uint16_t*>(args.zeros) + offset, valid);
+    }
+  }
+}
+
+// All K tiles of all the block's items, as far ahead as the ring allows.
+template <class Config>
+__device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const Args& args, const CUtensorMap& in_map,
+                                            const CUtensorMap& weights_map) {
+  const Schedule<Config> schedule(args);
+  RingPosition<Config> position;
+  position.parity = 1;  // a fresh barrier counts as past its odd phase: all stages are empty
+  for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
+    const WorkItem item = schedule(i);
+    for (int k_tile = item.k_tile_begin; k_tile < item.k_tile_end; ++k_tile) {
+      Stage<Config>& stage = shared.stages[position.stage];
+      uint64_t* full = &shared.full[position.stage];
+      ptx::mbarrier_wait(&shared.empty[position.stage], position.parity);
+      if (threadIdx.x % 32 == 0) {
+        ptx::mbarrier_arrive_expect(full, sizeof(stage.activations) + sizeof(stage.weights));
+        ptx::copy_box(stage.activations, in_map, k_tile * Config::kTileK, static_cast<int>(item.first_token), full);
+        ptx::copy_box(stage.weights, weights_map, k_tile * kRowBytes, static_cast<int>(item.first_channel / 4), full);
+      }
+      copy_scales<Config>(stage, args, item.first_channel, k_tile);
+      ptx::mbarrier_arrive_after_cp_async(full);
+      position.advance();
+    }
+  }
+}
+
+// ---- The multiplying warpgroups -------------------------------------------------------------------------------------
+
+template <class Config>
+__device__ __forceinline__ int first_lane_channel() {  // of the block's; warps follow one another
+  return threadIdx.x / 4 * 2 * Config::kRowTiles;
+}
+
+// Operands A of one step.
+template <class Config>
+using Operands = uint32_t[Config::kRowTiles][4];
+
+// A lane's share of a K tile of weights: a word per run and channel, and the channels' scales and zeros, each twice in
+// a register.
+template <class Config>
+struct LaneWeights {
+  static constexpr int kLaneChannels = 2 * Config::kRowTiles;
+  static_assert(kLaneChannels == 2 || kLaneChannels == 4, "half a line or a line");
+
+  uint32_t words[kRunsPerTile][kLaneChannels];
+  uint32_t scale[kLaneChannels], zero[kLaneChannels];
+
+  __device__ __forceinline__ void load_words(const Stage<Config>& stage) {
+    const int row = threadIdx.x % 8, matrix = threadIdx.x % 32 / 8;  // as ldmatrix takes addresses
+    const auto load = [&](uint32_t (&fragment)[4], int i, int run) {
+      const int channel = threadIdx.x / 32 * 8 * kLaneChannels + row * kLaneChannels + i;
+      const int line = channel / 4, chunk = 2 * (channel % 4) + run;
+      ptx::ldmatrix_x4(fragment, ptx::smem_address(&stage.weights[line][(chunk ^ line % 8) * kChunkBytes]));
+    };
+    if constexpr (kLaneChannels == 4) {
+      load(words[0], matrix, 0);
+      load(words[1], matrix, 1);
+    } else {
+      uint32_t fragment[4];
+      load(fragment, matrix % 2, matrix / 2);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) words[i / 2][i % 2] = fragment[i];
+    }
+  }
+
+  __device__ __forceinline__ void load_scales(const Stage<Config>& stage, int run) {
+    uint32_t scales[Config::kRowTiles], zeros[Config::kRowTiles];  // two channels each
+#pragma unroll
+    for (int t = 0; t < Config::kRowTiles; ++t) {
+      const int channel = first_lane_channel<Config>() + 2 * t;
+      scales[t] = *reinterpret_cast<const uint32_t*>(&stage.scales[run][channel]);
+      zeros[t] = *reinterpret_cast<const uint32_t*>(&stage.zeros[run][channel]);
+    }
+#pragma unroll
+    for (int i = 0; i < kLaneChannels; ++i) {
+      scale[i] = broadcast_half(scales[i / 2], i % 2);
+      zero[i] = broadcast_half(zeros[i / 2], i % 2);
+    }
+  }
+
+  template <class T, class Layout>
+  __device__ __forceinline__ void dequantize(Operands<Config>& a, int step) const {
+    const int run = step / kStepsPerRun, first_pair = 2 * (step % kStepsPerRun);
+#pragma unroll
+    for (int t = 0; t < Config::kRowTiles; ++t) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {  // row g or g + 8 of the lower, then of the upper eight columns
+        const int channel = 2 * t + i % 2;
+        a[t][i] =
+            Layout::template dequantize<T>(words[run][channel], first_pair + i / 2, scale[channel], zero[channel]);
+      }
+      ptx::pin(a[t]);
+    }
+  }
+};
+
+template <class Config>
+using Sums = float[Config::kRowTiles][Config::kTokens / 2];
+
+// Starts the products of a step as a group; `activations` describes the tile's.
+template <class Config, class T>
+__device__ __forceinline__ void start_products(Sums<Config>& sum, const Operands<Config>& a, uint64_t activations,
+                                               int step, bool accumulate) {
+  ptx::wgmma_fence();
+#pragma unroll
+  for (int t = 0; t < Config::kRowTiles; ++t) {
+    ptx::wgmma<T>(sum[t], a[t], activations + step * ptx::kDescriptorStep, accumulate);
+  }
+  ptx::wgmma_commit();
+}
+
+// Calls store(token within the item, sums of the lane's channels) for all tokens of the lane: two in eight.
+template <class Config, class Store>
+__device__ __forceinline__ void for_each_token(const Sums<Config>& sum, Store&& store) {
+#pragma unroll
+  for (int j = 0; j < Config::kTokens / 8; ++j) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float value[2 * Config::kRowTiles];
+#pragma unroll
+      for (int c = 0; c < 2 * Config::kRowTiles; ++c) value[c] = sum[c / 2][4 * j + c % 2 * 2 + i];
+      store(8 * j + 2 * (threadIdx.x % 4) + i, value);
+    }
+  }
+}
+
+template <class Config>
+__device__ __forceinline__ void store_partials(const Sums<Config>& sum, const Args& args, const WorkItem& item) {
+  const int64_t channel = item.first_channel + first_lane_channel<Config>();
+  if (channel >= args.n) return;  // n is a multiple of 8: a lane's channels exist together
+  const int64_t tokens = args.m - item.first_token;
+  float* partials = args.partials + (item.split * args.m + item.first_token) * args.n + channel;
+  for_each_token<Config>(sum, [&](int token, const float (&value)[2 * Config::kRowTiles]) {
+    if (token >= tokens) return;
+    if constexpr (Config::kRowTiles == 2) {
+      *reinterpret_cast<float4*>(partials + token * args.n) = {value[0], value[1], value[2], value[3]};
+    } else {
+      *reinterpret_cast<float2*>(partials + token * args.n) = {value[0], value[1]};
+    }
+  });
+}
+
+// By way of shared memory: the copy engine writes whole lines while the warps go on with the next item. Stores from
+// registers, 32 bytes of a token at a time, took 368 us where this takes 352 (1024 rows of 28672 x 4096).
+template <class Config, class T>
+__device__ __forceinline__ void store_results(const Sums<Config>& sum, SharedStorage<Config>& shared,
+                                              const CUtensorMap& out_map, const WorkItem& item) {
+  const int warpgroup = threadIdx.x / Config::kWarpgroupThreads;
+  const bool copies = threadIdx.x % Config::kWarpgroupThreads == 0;
+  if (copies) ptx::store_box_wait_read();  // the results of the item before
+  ptx::named_barrier<Config::kWarpgroupThreads>(1 + warpgroup);
+
+  const int channel = first_lane_channel<Config>();
+  const int byte = channel % kResultChannels * 2;
+  auto& rows = shared.results[channel / kResultChannels];
+  for_each_token<Config>(sum, [&](int token, const float (&value)[2 * Config::kRowTiles]) {
+    uint8_t* address = &rows[token][(byte / kChunkBytes ^ token % 8) * kChunkBytes + byte % kChunkBytes];
+    if constexpr (Config::kRowTiles == 2) {
+      *reinterpret_cast<uint2*>(address) = {Pair<T>::narrow(value[0], value[1]), Pair<T>::narrow(value[2], value[3])};
+    } else {
+      *reinterpret_cast<uint32_t*>(address) = Pair<T>::narrow(value[0], value[1]);
+    }
+  });
+
+  ptx::fence_before_store_box();
+  ptx::named_barrier<Config::kWarpgroupThreads>(1 + warpgroup);
+  if (!copies) return;
+#pragma unroll
+  for (int t = 0; t < Config::kRowTiles; ++t) {
+    const int i = warpgroup * Config::kRowTiles + t;
+    ptx::store_box(out_map, static_cast<int>(item.first_channel) + i * kResultChannels,
+                   static_cast<int>(item.first_token), shared.results[i]);
+  }
+  ptx::store_box_commit();
+}
+
+// While the products of a step run, the next step's weights are dequantized into the other of two sets of operands. Two
+// steps at a time were slower: 342 us instead of 327 for 1024 rows of 28672 x 4096, 39.8 instead of 38.3 for 64. (With
+// more sets, and more than one group under way while one is written, the compiler lets every product wait.)
+template <class Config, class T, class Layout>
+__device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, const Args& args,
+                                               const CUtensorMap& out_map) {
+  constexpr int kSteps = kRunsPerTile * kStepsPerRun;
+  static_assert(kSteps % 2 == 0, "a tile starts with the first set of operands");
+  const bool warp_leader = threadIdx.x % 32 == 0;
+  const bool one_group = args.runs_per_group > 1;  // else the runs of a tile have scales of their own
+  const Schedule<Config> schedule(args);
+  RingPosition<Config> position;
+  for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
+    const WorkItem item = schedule(i);
+    Sums<Config> sum;
+    Operands<Config> a[2];
+    LaneWeights<Config> weights;
+    const auto load_tile = [&] {
+      ptx::mbarrier_wait(&shared.full[position.stage], position.parity);
+      weights.load_words(shared.stages[position.stage]);
+      weights.load_scales(shared.stages[position.stage], 0);
+    };
+    load_tile();
+    weights.template dequantize<T, Layout>(a[0], 0);
+    int previous = 0;
+    for (int k_tile = item.k_tile_begin; k_tile < item.k_tile_end; ++k_tile) {
+      const bool first = k_tile == item.k_tile_begin;
+      const int current = position.stage;
+      const uint64_t activations = ptx::wgmma_descriptor(shared.stages[current].activations);
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+        start_products<Config, T>(sum, a[step % 2], activations, step, !first || step > 0);
+        ptx::wgmma_wait<1>();  // the step before, whose operands are replaced now
+        if (step == 0 && !first && warp_leader) ptx::mbarrier_arrive(&shared.empty[previous]);
+        const int next_step = (step + 1) % kSteps;
+        if (next_step == kStepsPerRun && !one_group) weights.load_scales(shared.stages[current], 1);
+        // After an item's last step this is of no use, but costs less than a branch.
+        weights.template dequantize<T, Layout>(a[(step + 1) % 2], next_step);
+        if (step == kSteps - 2) {  // the tile's last words are in use, the next tile's may come
+          previous = current;
+          position.advance();
+          if (k_tile + 1 < item.k_tile_end) load_tile();
+        }
+      }
+    }
+    ptx::wgmma_wait<0>();
+#pragma unroll
+    for (int t = 0; t < Config::kRowTiles; ++t) ptx::pin(sum[t]);
+    if (warp_leader) ptx::mbarrier_arrive(&shared.empty[previous]);
+    if (args.splits > 1) {
+      store_partials<Config>(sum, args, item);
+    } else {
+      store_results<Config, T>(sum, shared, out_map, item);
+    }
+  }
+  ptx::store_box_wait_read();  // shared memory ends with the block
+}
+
+// ---- Kernel and launch ----------------------------------------------------------------------------------------------
+
+template <class Config, class T, class Layout>
+__global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
+    gemm_kernel(const __grid_constant__ Args args, const __grid_constant__ CUtensorMap in_map,
+                const __grid_constant__ CUtensorMap weights_map, const __grid_constant__ CUtensorMap out_map) {
+  extern __shared__ __align__(1024) uint8_t smem[];
+  auto& shared = *reinterpret_cast<SharedStorage<Config>*>(smem);
+  static_assert(sizeof(Stage<Config>) == Config::kStageBytes && sizeof(shared.results) == Config::kResultBytes &&
+                    sizeof(SharedStorage<Config>) <= Config::kSmemBytes,
+                "GemmSm90Config counts every array");
+  constexpr int kConsumerThreads = Config::kConsumers * Config::kWarpgroupThreads;
+
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < Config::kStages; ++i) {
+      ptx::mbarrier_init(&shared.full[i], 1 + 32);  // the announcement, and each lane's copies of scales
+      ptx::mbarrier_init(&shared.empty[i], kConsumerThreads / 32);
+    }
+    ptx::fence_mbarrier_init();
+  }
+  __syncthreads();
+
+  if (threadIdx.x >= kConsumerThreads) {
+    ptx::release_registers<Config::kProducerRegisters>();
+    if (threadIdx.x < kConsumerThreads + 32) fill_stages<Config>(shared, args, in_map, weights_map);
+  } else {
+    ptx::acquire_registers<Config::kConsumerRegisters>();
+    multiply_items<Config, T, Layout>(shared, args, out_map);
+  }
+}
+
+// out = the partial sums added in the order of the splits, four channels per thread.
+template <class T>
+__global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant__ Args args) {
+  const int64_t size = args.m * args.n;
+  const int64_t offset = 4 * (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
+  if (offset >= size) return;
+  float4 sum = {};
+  for (int split = 0; split < args.splits; ++split) {
+    const float4 part = *reinterpret_cast<const float4*>(args.partials + split * size + offset);
+    sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
+  }
+  *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {Pair<T>::narrow(sum.x, sum.y),
+                                                                   Pair<T>::narrow(sum.z, sum.w)};
+}
+
+// The driver's function that describes a matrix to the copy engine. Asked for at run time, so that nothing links
+// against the driver's library.
+inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  static const auto encoder = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+    const cudaError_t error =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
+#else
+    const cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found);
+#endif
+    const bool usable = error == cudaSuccess && found == cudaDriverEntryPointSuccess;
+    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(usable ? function : nullptr);
+  }();
+  return encoder;
+}
+
+// A matrix of `rows` times `row_bytes`, contiguous, to be copied in boxes of `box_rows` by kRowBytes.
+template <class Element>
+cudaError_t describe_matrix(CUtensorMap* map, const void* data, int64_t rows, int64_t row_bytes, int box_rows) {
+  const auto encode = tensor_map_encoder();
+  if (encode == nullptr) return cudaErrorNotSupported;
+  constexpr int kElemBytes = sizeof(Element);
+  static_assert(kElemBytes == 1 || kElemBytes == 2, "bytes or 16-bit elements");
+  constexpr auto kType = kElemBytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_UINT16;
+  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(row_bytes / kElemBytes), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t strides_bytes[] = {static_cast<cuuint64_t>(row_bytes)};
+  const cuuint32_t box[] = {kRowBytes / kElemBytes, static_cast<cuuint32_t>(box_rows)};
+  const cuuint32_t element_strides[] = {1, 1};
+  const CUresult result = encode(map, kType, 2, const_cast<void*>(data), sizes, strides_bytes, box, element_strides,
+                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+}  // namespace sm90
+
+template <class Config, class T, class Layout>
+cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
+  CUtensorMap in_map, weights_map, out_map;
+  cudaError_t error = sm90::describe_matrix<uint16_t>(&in_map, args.in, args.m, args.k * 2, Config::kTokens);
+  if (error == cudaSuccess) {
+    error = sm90::describe_matrix<uint8_t>(&weights_map, args.weights, args.n / 4, args.k * 2, Config::kChannels / 4);
+  }
+  if (error == cudaSuccess) {
+    error = sm90::describe_matrix<uint16_t>(&out_map, args.out, args.m, args.n * 2, Config::kTokens);
+  }
+  DeviceInfo device;
+  if (error == cudaSuccess) error = current_device_info(&device);
+  const auto kernel = sm90::gemm_kernel<Config, T, Layout>;
+  if (error == cudaSuccess) {
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
+  }
+  if (error != cudaSuccess) return error;
+
+  const int64_t items = sm90::Schedule<Config>(args).items();
+  const auto grid = static_cast<unsigned>(items < device.sm_count ? items : device.sm_count);
+  kernel<<<grid, Config::kThreads, Config::kSmemBytes, stream>>>(args, in_map, weights_map, out_map);
+  error = checked_launch();
+  if (error != cudaSuccess || args.splits == 1) return error;
+
+  constexpr int kThreads = 256, kPerBlock = 4 * kThreads;
+  const int64_t blocks = (args.m * args.n + kPerBlock - 1) / kPerBlock;
+  sm90::add_partials_kernel<T><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(args);
+  return checked_launch();
+}
+
+}  // namespace awq::w4a16
