@@ -6,6 +6,14 @@
 #include "csrc/w4a16/launch.h"
 #include "csrc/w4a16/w4a16.h"
 
+// 1 where the build has the kernels that are compiled for Hopper alone.
+#ifndef AWQ_W4A16_SM90
+#define AWQ_W4A16_SM90 0
+#endif
+#if AWQ_W4A16_SM90
+#include "csrc/w4a16/gemm_sm90.h"
+#endif
+
 // Only named here, as template arguments; their headers are device code.
 struct __half;
 struct __nv_bfloat16;
@@ -18,14 +26,16 @@ using Launch = cudaError_t (*)(const Args&, cudaStream_t);
 enum Variant { kV2Fp16, kV2Bf16, kV1Fp16, kVariants };
 
 struct Row {
-  int64_t max_m;          // the row serves up to this many activation rows
-  int64_t min_n;          // and from this many channels on,
-  int min_blocks_per_sm;  // if its grid fills the GPU so far
-  int smem_bytes;         // and the GPU has as much shared memory for a block
-  int channels, tokens;   // tile of a block
-  int blocks_per_sm;      // that run at a time
-  bool splits_k;          // few tiles may share out K over blocks, at the price of a second kernel
-  Launch launch[kVariants];
+  int64_t max_m;             // the row serves up to this many activation rows
+  int64_t min_n;             // and from this many channels on,
+  int min_blocks_per_sm;     // if its grid fills the GPU so far
+  int smem_bytes;            // and the GPU has as much shared memory for a block
+  int channels, tokens;      // tile of a block
+  int blocks_per_sm;         // that run at a time
+  bool splits_k;             // few tiles may share out K over blocks, at the price of a second kernel
+  Launch launch[kVariants];  // null where the row has no kernel
+  int arch = 0;              // the only one it runs on, or 0
+  int n_multiple = 4;        // the row serves channel counts that are multiples of this
   bool (*fits)(const Args&, int64_t max_smem_bytes_per_block) = nullptr;  // and what else the kernel asks for
 };
 
@@ -62,6 +72,8 @@ constexpr Row persistent_gemv_row(int min_blocks_per_sm) {
           Config::kBlocksPerSm,
           false,
           AWQ_VARIANTS(launch_persistent_gemv, Config),
+          /*arch=*/0,
+          /*n_multiple=*/4,
           Config::fits};
 }
 
@@ -78,6 +90,27 @@ constexpr Row gemm_row(int64_t max_m) {
           AWQ_VARIANTS(launch_gemm, Config)};
 }
 
+#if AWQ_W4A16_SM90
+template <class Config>
+constexpr Row gemm_sm90_row(int64_t max_m) {
+  return {max_m,
+          1,
+          0,
+          Config::kSmemBytes,
+          Config::kChannels,
+          Config::kTokens,
+          Config::kBlocksPerSm,
+          true,
+#if AWQ_ENABLE_BF16
+          {launch_gemm_sm90<Config, __half, LayoutV2>, launch_gemm_sm90<Config, __nv_bfloat16, LayoutV2>, nullptr},
+#else
+          {launch_gemm_sm90<Config, __half, LayoutV2>, nullptr, nullptr},
+#endif
+          /*arch=*/90,
+          /*n_multiple=*/8};  // rows of results that the copy engine can address
+}
+#endif
+
 // The first row that fits is taken. Times: H200, cold L2, microseconds for fp16, layout v2, G = 128.
 constexpr Row kTable[] = {
     // Bound by reading the weights. Which block is best depends on how many there are:
@@ -93,6 +126,17 @@ constexpr Row kTable[] = {
     gemv_row<Gemv8Large>(8, 0),
     // 16 rows: 38.6, 17.4, 22.8. Blocks that do not stay: 44.9, 17.1, 24.1 at their best sizes.
     persistent_gemv_row<PersistentGemv16>(0),
+#if AWQ_W4A16_SM90
+    // Hopper. As many tokens as there are, up to 128; then the tile with fewer channels, because an instruction of
+    // twice the tokens leaves twice the time for dequantizing (1024 rows of 28672 x 4096: 368, with 128 tokens 389),
+    // unless half of its tokens would be padding (384 rows: 189, with 128 tokens 153).
+    gemm_sm90_row<GemmSm90Tokens32>(32),
+    gemm_sm90_row<GemmSm90Tokens64>(64),
+    gemm_sm90_row<GemmSm90Tokens128>(128),
+    gemm_sm90_row<GemmSm90Tokens256>(256),
+    gemm_sm90_row<GemmSm90Tokens128>(384),
+    gemm_sm90_row<GemmSm90Tokens256>(kAnyM),
+#endif
     // So much activation data per weight that it has to be shared by many channels, in shared memory.
     gemm_row<Gemm32>(32),
     gemm_row<Gemm64>(64),
@@ -107,9 +151,10 @@ int64_t tiles(const Row& row, const Args& args) {
   return (args.n + row.channels - 1) / row.channels * ((args.m + row.tokens - 1) / row.tokens);
 }
 
-const Row* find_row(const Args& args, const DeviceInfo& device) {
+const Row* find_row(const Args& args, Variant variant, const DeviceInfo& device) {
   for (const Row& row : kTable) {
-    if (args.m <= row.max_m && args.n >= row.min_n && row.smem_bytes <= device.max_smem_bytes_per_block &&
+    if (row.launch[variant] != nullptr && (row.arch == 0 || row.arch == device.arch) && args.m <= row.max_m &&
+        args.n >= row.min_n && args.n % row.n_multiple == 0 && row.smem_bytes <= device.max_smem_bytes_per_block &&
         tiles(row, args) >= int64_t{row.min_blocks_per_sm} * device.sm_count &&
         (row.fits == nullptr || row.fits(args, device.max_smem_bytes_per_block))) {
       return &row;
@@ -134,10 +179,8 @@ struct Plan {
 cudaError_t make_plan(Args* args, Variant variant, Plan* plan) {
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
-  plan->row = find_row(*args, device);
-  if (plan->row == nullptr || plan->row->launch[variant] == nullptr || (variant == kV2Bf16 && device.arch < 80)) {
-    return cudaErrorInvalidValue;
-  }
+  plan->row = find_row(*args, variant, device);
+  if (plan->row == nullptr || (variant == kV2Bf16 && device.arch < 80)) return cudaErrorInvalidValue;
   args->splits = splits(*plan->row, *args, device);
   plan->workspace_bytes = args->splits == 1 ? 0 : sizeof(float) * args->splits * args->m * args->n;
   return cudaSuccess;
