@@ -36,11 +36,8 @@ struct WeightStep {
   ChannelScale scales[kLaneChannels];
 };
 
-// The activations of runs past K.
-__device__ const uint4 kZeroRun[4] = {};
-
-// Walks a lane through the weights and activations of its warp's steps. In the last step, runs past K read the row's
-// last run again, against zero activations; tokens past M read the last token, and their sums are not stored.
+// Walks a lane through the weights of its warp's steps. In the last step, runs past K read the row's last run again,
+// against zero activations.
 template <class Config, class T, class Layout>
 struct GemvReader {
   static constexpr int kStrideRuns = Config::kWarps * kStepRuns;
@@ -88,10 +85,11 @@ struct GemvReader {
   }
 };
 
-__device__ __forceinline__ void load_activations(uint32_t (&chunks)[4][4], const void* source) {
+// A run's activations; zeros, and no access, where it lies past K or past the last token.
+__device__ __forceinline__ void load_activations(uint32_t (&chunks)[4][4], const void* source, bool inside) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const uint4 chunk = __ldg(static_cast<const uint4*>(source) + i);
+    const uint4 chunk = inside ? __ldg(static_cast<const uint4*>(source) + i) : make_uint4(0, 0, 0, 0);
     chunks[i][0] = chunk.x, chunks[i][1] = chunk.y, chunks[i][2] = chunk.z, chunks[i][3] = chunk.w;
   }
 }
@@ -220,10 +218,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   }
   int run = warp * kStepRuns + lane % 4;  // of the step to multiply
   const T* x_run[Config::kTokenTiles];    // its activations
+  int runs_of_token[Config::kTokenTiles];
 #pragma unroll
   for (int t = 0; t < Config::kTokenTiles; ++t) {
-    const int64_t token = min(first_token + 8 * t + lane / 4, args.m - 1);
+    const int64_t token = first_token + 8 * t + lane / 4;
     x_run[t] = static_cast<const T*>(args.in) + token * args.k + run * kRunElems;
+    runs_of_token[t] = token < args.m ? runs : 0;
   }
   float sum[2][Config::kTokenTiles][4] = {};
   for (int first = 0; first < steps; first += Config::kStepsAhead) {
@@ -233,7 +233,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       uint32_t x[Config::kTokenTiles][4][4];
 #pragma unroll
       for (int t = 0; t < Config::kTokenTiles; ++t) {
-        load_activations(x[t], run < runs ? static_cast<const void*>(x_run[t]) : kZeroRun);
+        load_activations(x[t], x_run[t], run < runs_of_token[t]);
         x_run[t] += Config::kWarps * kStepElems;
       }
       if constexpr (kGroupPerStep) {

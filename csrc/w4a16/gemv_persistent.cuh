@@ -227,14 +227,14 @@ struct SharedActivations {
 template <class Config>
 struct GlobalActivations {
   const uint8_t* runs[Config::kTokenTiles];  // the lane's of step 0
-  int runs_left;                             // from there to the end of K
+  int runs_left[Config::kTokenTiles];        // from there to the end of K; none past the last token
 
   __device__ __forceinline__ GlobalActivations(uint8_t*, const Args& args, const TileLoopShape&) {
     const int lane = threadIdx.x % 32, run = threadIdx.x / 32 * kStepRuns + lane % 4;
-    runs_left = static_cast<int>(args.k / kRunElems) - run;
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
-      const int64_t token = min(8 * t + lane / 4, static_cast<int>(args.m) - 1);
+      const int64_t token = 8 * t + lane / 4;
+      runs_left[t] = token < args.m ? static_cast<int>(args.k / kRunElems) - run : 0;
       runs[t] = static_cast<const uint8_t*>(args.in) + (token * args.k + run * kRunElems) * 2;
     }
   }
@@ -246,9 +246,7 @@ struct GlobalActivations {
     const int run = step_of_warp * Config::kWarps * kStepRuns;
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
-      const void* source =
-          run < runs_left ? static_cast<const void*>(runs[t] + int64_t{run} * (kRunElems * 2)) : kZeroRun;
-      load_activations(x[t], source);
+      load_activations(x[t], runs[t] + int64_t{run} * (kRunElems * 2), run < runs_left[t]);
     }
   }
 };
