@@ -8,9 +8,17 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//third_party:by_python.bzl", "by_python")
 
 def _py_extension_impl(ctx):
-    # CPython looks for this name first, and another version's interpreter never takes the module by mistake.
+    # CPython looks for this name first, and another version's interpreter does not take the module. A copy, because a
+    # link would lead to the library of whichever Python version was built last.
     module = ctx.actions.declare_file("{}.{}-{}-linux-gnu.so".format(ctx.attr.module_name, ctx.attr.python_tag, ctx.attr.cpu))
-    ctx.actions.symlink(output = module, target_file = ctx.file.library)
+    ctx.actions.run_shell(
+        command = 'cp -f "$1" "$2"',
+        arguments = [ctx.file.library.path, module.path],
+        inputs = [ctx.file.library],
+        outputs = [module],
+        mnemonic = "PyExtensionName",
+        progress_message = "Naming " + module.short_path,
+    )
     stubs = ctx.files.stubs
     package = ctx.label.package
     workspace = ctx.label.workspace_name or ctx.workspace_name
@@ -67,8 +75,6 @@ def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility 
             "-Wl,--version-script=$(location :{}.lds)".format(name),
             "-Wl,--strip-all",
             "-Wl,--gc-sections",
-            # Nothing but Python's own API may be left for the interpreter to supply; what torch supplies is linked.
-            "-Wl,--no-as-needed",
             # An installed module lies beside torch in site-packages.
             "-Wl,-rpath,'$$ORIGIN/torch/lib'",
         ],

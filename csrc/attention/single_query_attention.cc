@@ -9,8 +9,6 @@
 namespace awq {
 namespace attention {
 
-using attention::AttendParams;
-
 constexpr int64_t kMaxGridX = 0x7fffffff;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

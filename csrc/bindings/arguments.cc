@@ -73,6 +73,7 @@ std::string shape_text(const ArgumentSpec& spec) {
 }
 
 bool rows_contiguous(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return true;
   int64_t stride = 1;
   for (int64_t i = tensor.dim() - 1; i >= 0 && i >= tensor.dim() - 2; --i) {
     if (tensor.size(i) != 1 && tensor.stride(i) != stride) return false;
@@ -85,17 +86,34 @@ bool rows_contiguous(const at::Tensor& tensor) {
 
 bool built_for(int arch) {
   for (const BuiltArch& built : kBuiltArchs) {
-    // Machine code runs on its own generation from its minor version up; PTX on everything newer. Architecture-specific
-    // code (90a) needs exactly its GPU and only accompanies the generic code of the same architecture.
-    if (built.specific) continue;
+    // Machine code runs on its own generation from its minor version up, PTX on everything newer; architecture-specific
+    // code (90a) on exactly its own GPU.
+    if (built.specific) {
+      if (built.arch == arch) return true;
+      continue;
+    }
     if (built.arch / 10 == arch / 10 && built.arch <= arch) return true;
     if (built.ptx && built.arch <= arch) return true;
   }
   return false;
 }
 
-constexpr int kMaxDevices = 64;
-std::array<std::atomic<bool>, kMaxDevices> device_checked{};
+// The architecture of a device (90 for sm_90), asked for once; `name` is the function that asks, for the message.
+int device_arch(const at::Device& device, const char* name) {
+  constexpr size_t kMaxDevices = 64;
+  static std::array<std::atomic<int>, kMaxDevices> archs{};
+  const auto slot = static_cast<size_t>(device.index());
+  if (slot < kMaxDevices) {
+    if (const int arch = archs[slot].load(std::memory_order_relaxed)) return arch;
+  }
+  const c10::cuda::CUDAGuard guard(device);
+  DeviceInfo info;
+  if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
+    throw std::runtime_error(c10::str(name, ": cannot read ", device.str(), ": ", cudaGetErrorString(error)));
+  }
+  if (slot < kMaxDevices) archs[slot].store(info.arch, std::memory_order_relaxed);
+  return info.arch;
+}
 
 }  // namespace
 
@@ -135,15 +153,31 @@ void Arguments::check_type(size_t i, py::handle value) {
       if (overflow) fail(spec.name, "fit into 64 bits");
       return;
     }
-    case Kind::kFloat:
-      if (PyBool_Check(value.ptr()) || !(PyFloat_Check(value.ptr()) || PyIndex_Check(value.ptr()))) wrong("a float");
+    case Kind::kFloat: {
+      // Whatever converts to float, such as an int or a NumPy scalar; a tensor would have to be waited for.
+      const PyNumberMethods* number = Py_TYPE(value.ptr())->tp_as_number;
+      const bool converts = PyIndex_Check(value.ptr()) || (number && number->nb_float);
+      if (!converts || PyBool_Check(value.ptr()) || THPVariable_Check(value.ptr())) wrong("a float");
       reals_[i] = PyFloat_AsDouble(value.ptr());
+      if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError)) {
+        PyErr_Clear();
+        fail(spec.name, "fit into a float");
+      }
       if (PyErr_Occurred()) throw py::error_already_set();
       return;
-    case Kind::kBool:
-      if (!PyBool_Check(value.ptr())) wrong("a bool");
-      integers_[i] = value.ptr() == Py_True;
+    }
+    case Kind::kBool: {
+      const std::string_view type = Py_TYPE(value.ptr())->tp_name;
+      if (PyBool_Check(value.ptr()) || type == "numpy.bool" || type == "numpy.bool_") {
+        integers_[i] = PyObject_IsTrue(value.ptr());
+        return;
+      }
+      if (!PyLong_Check(value.ptr())) wrong("a bool");
+      integers_[i] = PyLong_AsLong(value.ptr());
+      if (PyErr_Occurred()) PyErr_Clear();
+      if (integers_[i] != 0 && integers_[i] != 1) wrong("a bool");
       return;
+    }
     case Kind::kNone: return;
   }
 }
@@ -153,6 +187,9 @@ void Arguments::check_tensor(size_t i) {
   const at::Tensor& tensor = *tensors_[i];
   if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized())
     fail(spec.name, "be a dense tensor");
+  if (tensor.is_conj() || tensor.is_neg()) {
+    fail(spec.name, "hold its values as they are, not be a lazily negated or conjugated view", "; call resolve_neg()");
+  }
 
   const unsigned type = type_bit(tensor.scalar_type());
   if (spec.same_type_as) {
@@ -190,7 +227,7 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) 
     skipped = rank + 1 - shape.rank;
     int64_t product = 1;
     for (size_t j = 0; j < skipped; ++j) product *= tensor.size(static_cast<int64_t>(j));
-    if (int64_t* tokens = find_dim("T")) {
+    if (const int64_t* tokens = find_dim("T")) {
       if (*tokens != product) return false;
     } else {
       dims_[dim_count_++] = {"T", product};
@@ -215,16 +252,24 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) 
   return true;
 }
 
-int64_t* Arguments::find_dim(std::string_view name) {
+const int64_t* Arguments::find_dim(std::string_view name) const {
   for (size_t i = 0; i < dim_count_; ++i) {
     if (dims_[i].name == name) return &dims_[i].size;
   }
   return nullptr;
 }
 
-int64_t Arguments::dim(std::string_view name) const { return *const_cast<Arguments*>(this)->find_dim(name); }
+int64_t Arguments::dim(std::string_view name) const {
+  const int64_t* size = find_dim(name);
+  TORCH_INTERNAL_ASSERT(size, spec_.name, " has no dimension ", std::string(name));
+  return *size;
+}
 
-size_t Arguments::index(std::string_view name) const { return spec_.index(name); }
+size_t Arguments::index(std::string_view name) const {
+  const size_t i = spec_.index(name);
+  TORCH_INTERNAL_ASSERT(i < kMaxArguments, spec_.name, " has no argument ", std::string(name));
+  return i;
+}
 
 void Arguments::require_aligned(const char* name) const {
   const at::Tensor* tensor = tensors_[index(name)];
@@ -273,7 +318,9 @@ void Arguments::fail(const char* name, const std::string& expected, const char* 
 // ---- devices ----
 
 void Arguments::check_device() const {
+  if (device_checked_) return;
   const at::Tensor* first = nullptr;
+  bool bf16 = false;
   for (size_t i = 0; i < spec_.count(); ++i) {
     if (!tensors_[i]) continue;
     const char* name = spec_.arguments[i].name;
@@ -281,6 +328,11 @@ void Arguments::check_device() const {
       throw py::value_error(std::string(spec_.name) + ": " + name + " must be on a CUDA device, got a tensor on " +
                             tensors_[i]->device().str());
     }
+    // Fake tensors and wrapper subclasses get this far, and a kernel would read address zero.
+    if (tensors_[i]->numel() > 0 && tensors_[i]->const_data_ptr() == nullptr) {
+      fail(name, "have memory of its own", "; to trace or wrap the call use torch.ops.awq (awq_kernels.ops)");
+    }
+    bf16 = bf16 || tensors_[i]->scalar_type() == at::kBFloat16;
     if (!first) {
       first = tensors_[i];
     } else if (tensors_[i]->device() != first->device()) {
@@ -289,25 +341,17 @@ void Arguments::check_device() const {
     }
   }
 
-  const auto device = static_cast<size_t>(first->device().index());
-  const bool bf16 = first->scalar_type() == at::kBFloat16;
-  if (device < kMaxDevices && !bf16 && device_checked[device].load(std::memory_order_relaxed)) return;
-  const c10::cuda::CUDAGuard guard(first->device());
-  DeviceInfo info;
-  if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
-    throw std::runtime_error(std::string(spec_.name) + ": cannot read " + first->device().str() + ": " +
-                             cudaGetErrorString(error));
+  const int arch = device_arch(first->device(), spec_.name);
+  if (!built_for(arch)) {
+    throw std::runtime_error(c10::str(spec_.name, ": ", first->device().str(), " is sm_", arch,
+                                      ", but this module was built for ", kBuiltArchList,
+                                      "; rebuild with --//config:cuda_archs=", arch));
   }
-  const std::string gpu = first->device().str() + " is sm_" + std::to_string(info.arch);
-  if (!built_for(info.arch)) {
-    throw std::runtime_error(std::string(spec_.name) + ": " + gpu + ", but this module was built for " +
-                             kBuiltArchList + "; rebuild with --//config:cuda_archs=" + std::to_string(info.arch));
+  if (bf16 && arch < 80) {
+    throw py::value_error(c10::str(spec_.name, ": bfloat16 needs a GPU of sm_80 or newer, and ", first->device().str(),
+                                   " is sm_", arch, " (this module was built for ", kBuiltArchList, "); pass float16"));
   }
-  if (bf16 && info.arch < 80) {
-    throw py::value_error(std::string(spec_.name) + ": bfloat16 needs a GPU of sm_80 or newer, and " + gpu +
-                          " (this module was built for " + kBuiltArchList + "); pass float16");
-  }
-  if (device < kMaxDevices) device_checked[device].store(true, std::memory_order_relaxed);
+  device_checked_ = true;
 }
 
 void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
@@ -319,7 +363,15 @@ void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
     const py::gil_scoped_release no_gil;
     error = launch(c10::cuda::getCurrentCUDAStream(device.index()));
   }
-  if (error == cudaSuccess) return;
+  if (error == cudaSuccess) {
+    // As after an in-place operation of PyTorch: autograd then notices if it still needs the old values.
+    for (size_t i = 0; i < spec_.count(); ++i) {
+      if (spec_.arguments[i].written && tensors_[i] && !tensors_[i]->is_inference()) {
+        tensors_[i]->unsafeGetTensorImpl()->bump_version();
+      }
+    }
+    return;
+  }
   throw std::runtime_error(std::string(spec_.name) + ": the launch on " + device.str() +
                            " failed: " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
 }

@@ -83,7 +83,7 @@ class Arguments {
   void check_type(size_t i, py::handle value);
   void check_tensor(size_t i);
   bool match_shape(const ArgumentSpec& spec, const at::Tensor& tensor);
-  int64_t* find_dim(std::string_view name);
+  const int64_t* find_dim(std::string_view name) const;
   std::string bound_dims(const ArgumentSpec& spec) const;
   std::string describe(size_t i) const;
   [[noreturn]] void fail(const char* name, const std::string& expected, const char* cure = "") const;
@@ -100,6 +100,7 @@ class Arguments {
   std::array<py::handle, kMaxArguments> values_{};
   std::array<BoundDim, 16> dims_{};
   size_t dim_count_ = 0;
+  mutable bool device_checked_ = false;
 };
 
 // Formula, arguments and result of a function, in words: its docstring.

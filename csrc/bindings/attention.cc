@@ -35,6 +35,7 @@ py::object attention(const Arguments& args) {
   bool known = false;
   for (const int64_t d : kHeadDims) known = known || d == head_dim;
   args.require(known, "q", "have D of 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256");
+  args.require(heads > 0, "q", "have H > 0");
   args.require(kv_heads > 0 && heads % kv_heads == 0, "k", "have Hk that divides H = ", heads);
   args.require(args.dim("x") == x && args.dim("Dx") == head_dim / x, "k_cache", "be [B, Hk, ", head_dim / x, ", L, ", x,
                "]");

@@ -34,15 +34,18 @@ void rotary_neox(const Arguments& args) {
   constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
   args.require(args.dim("H") <= kMaxInt && head_size <= kMaxInt, "query", "have H and head_size below 2^31");
   args.require(args.dim("Hk") <= kMaxInt, "key", "have Hk below 2^31");
-  for (const char* name : {"query", "key"}) {
-    args.require(token_stride(args.tensor(name)) >= 0, name, "have the same stride from each token to the next");
+  const int64_t tokens = args.dim("B") * args.dim("S");
+  for (const auto& [name, heads] : {std::pair{"query", args.dim("H")}, {"key", args.dim("Hk")}}) {
+    // Tokens that overlap would be turned several times.
+    args.require(tokens <= 1 || token_stride(args.tensor(name)) >= heads * head_size, name,
+                 "have the same stride from each token to the next, of at least a token's elements");
   }
   RotaryNeoxParams params{};
   params.positions = static_cast<const int64_t*>(args.data("positions"));
   params.query = args.data("query");
   params.key = args.data("key");
   params.cos_sin_cache = args.data("cos_sin_cache");
-  params.tokens = args.dim("B") * args.dim("S");
+  params.tokens = tokens;
   params.max_position = args.dim("max_position");
   params.query_stride_elems = token_stride(args.tensor("query"));
   params.key_stride_elems = token_stride(args.tensor("key"));

@@ -48,6 +48,7 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   const int64_t k = args.dim("K");
   args.require(k > 0 && k % 64 == 0 && k % group_size == 0, "in_feats",
                "have K a positive multiple of 64 and of G = ", group_size);
+  args.require(args.dim("N") > 0, "kernel", "have N > 0");
   require_groups(args, scales, k, group_size);
   for (const char* name : {"in_feats", "kernel", scales, "zeros"}) args.require_aligned(name);
 
@@ -123,7 +124,7 @@ py::object run_v1(const Arguments& args) {
   args.require(group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
                "be 64 or a multiple of 128");
   args.require(k > 0 && k % group_size == 0, "in_feats", "have K a positive multiple of G = ", group_size);
-  args.require(args.dim("N") % 4 == 0, "kernel", "have N a multiple of 4");
+  args.require(args.dim("N") > 0 && args.dim("N") % 4 == 0, "kernel", "have N a positive multiple of 4");
   require_groups(args, "scaling_factors", k, group_size);
   for (const char* name : {"in_feats", "kernel", "scaling_factors", "zeros"}) args.require_aligned(name);
 

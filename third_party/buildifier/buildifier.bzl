@@ -37,5 +37,4 @@ buildifier_repo = repository_rule(
         "version": attr.string(mandatory = True, doc = "Version of the npm package."),
         "sha256": attr.string(mandatory = True, doc = "Checksum of the package's archive."),
     },
-    environ = ["PATH"],
 )

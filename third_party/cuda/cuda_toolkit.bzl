@@ -105,5 +105,4 @@ cuda_toolkit_repo = repository_rule(
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels the toolkit is made of, with hashes."),
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor nvcc runs on."),
     },
-    environ = ["PATH", "HOME", "PYENV_ROOT"],
 )

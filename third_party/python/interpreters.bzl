@@ -4,7 +4,7 @@ _PROBE = """
 import json, os, sys, sysconfig
 include = sysconfig.get_path("include")
 try:
-    import pip
+    import pip.__main__
     has_pip = True
 except ImportError:
     has_pip = False

@@ -28,17 +28,32 @@ cc_library(
 )
 """
 
+_MISSING_BUILD = """\
+load("{rule}", "missing_python")
+
+[
+    missing_python(
+        name = name,
+        message = {message},
+        visibility = ["//visibility:public"],
+    )
+    for name in ["python_headers", "python_runtimes", "py3_runtime"]
+]
+"""
+
 def _local_python_repo_impl(rctx):
     version = rctx.attr.version
     interpreter, reasons = find_interpreter(rctx, [version], ["headers"])
     if not interpreter:
-        fail(("\n\nPython {v} with its C headers was not found on this machine.\n" +
+        message = ("\n\nPython {v} with its C headers was not found on this machine.\n" +
               "Looked for python{v} and python3 on PATH, in pyenv's and uv's folders, /usr/local/bin and /usr/bin:\n{reasons}\n" +
               "Cure: install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n" +
               "or choose another version with --//config:python=3.X (3.10 to 3.13).\n").format(
             v = version,
             reasons = "\n".join(["  " + r for r in reasons]) or "  nothing there",
-        ))
+        )
+        rctx.file("BUILD.bazel", _MISSING_BUILD.format(rule = Label(":missing_python.bzl"), message = repr(message)), executable = False)
+        return
     rctx.symlink(interpreter.include, "include")
     rctx.file("BUILD.bazel", _BUILD.format(path = interpreter.path), executable = False)
 

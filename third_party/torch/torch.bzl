@@ -1,9 +1,10 @@
 """PyTorch from its locked wheel: what a build needs of it, as C++ targets, and the package itself for tests."""
 
-load("//third_party/wheels:wheels.bzl", "download_wheels")
+load("//third_party/python:interpreters.bzl", "find_interpreter")
+load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
 
 _BUILD = """\
-load("@rules_cc//cc:defs.bzl", "cc_import", "cc_library")
+load("@rules_cc//cc:defs.bzl", "cc_library")
 load("@rules_python//python:defs.bzl", "py_library")
 
 package(default_visibility = ["//visibility:public"])
@@ -36,41 +37,29 @@ cc_library(
     deps = [":pybind11"],
 )
 
-# Linked against but never shipped nor found by Bazel's run paths: at run time the user's torch has them loaded.
-[
-    cc_import(
-        name = "lib" + library,
-        interface_library = "torch/lib/lib" + library + ".so",
-        system_provided = True,
-    )
-    for library in [
-        "c10",
-        "c10_cuda",
-        "torch",
-        "torch_cpu",
-        "torch_python",
-    ]
+# Linked against as files, so that Bazel neither ships them nor adds run paths of its own: at run time the user's torch has
+# them loaded, or lies where the module's run path points.
+_LIBRARIES = [
+    "torch/lib/libc10.so",
+    "torch/lib/libc10_cuda.so",
+    "torch/lib/libtorch.so",
+    "torch/lib/libtorch_cpu.so",
 ]
 
 # For C++ code that uses tensors. Without libtorch_python, which needs the symbols of a Python interpreter.
 cc_library(
     name = "torch",
-    deps = [
-        ":headers",
-        ":libc10",
-        ":libc10_cuda",
-        ":libtorch",
-        ":libtorch_cpu",
-    ],
+    additional_linker_inputs = _LIBRARIES,
+    linkopts = ["$(location {})".format(library) for library in _LIBRARIES],
+    deps = [":headers"],
 )
 
 # For Python extension modules.
 cc_library(
     name = "torch_python",
-    deps = [
-        ":libtorch_python",
-        ":torch",
-    ],
+    additional_linker_inputs = ["torch/lib/libtorch_python.so"],
+    linkopts = ["$(location torch/lib/libtorch_python.so)"],
+    deps = [":torch"],
 )
 
 # The package, without what it needs at run time and without headers.
@@ -113,7 +102,8 @@ print(int(b"St7__cxx1112basic_string" in data))
 
 def _torch_repo_impl(rctx):
     download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
-    probe = rctx.execute([rctx.which("python3"), "-c", _CXX11_ABI_PROBE, "torch/lib/libc10.so"])
+    python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
+    probe = rctx.execute([python.path, "-c", _CXX11_ABI_PROBE, "torch/lib/libc10.so"])
     if probe.return_code != 0:
         fail("cannot read torch/lib/libc10.so: " + probe.stderr)
     rctx.file("BUILD.bazel", _BUILD.replace("{cxx11_abi}", probe.stdout.strip()), executable = False)
@@ -140,5 +130,4 @@ torch_repo = repository_rule(
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheel is for."),
     },
-    environ = ["PATH", "HOME", "PYENV_ROOT"],
 )

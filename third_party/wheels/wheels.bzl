@@ -2,8 +2,8 @@
 
 pip does the download because it honours the user's own configuration (index, mirrors, proxies, certificates), which
 Bazel's downloader and rules_python's newer pip extension do not; each file is verified against the lock's sha256, so
-which pip and which mirror delivered it makes no difference to the bits. The wheels may be for another Python version
-or platform than the one that runs pip.
+which pip and which mirror delivered it makes no difference to the bits (and a changed PATH is no reason to fetch anew).
+The wheels may be for another Python version or platform than the one that runs pip.
 """
 
 load("//third_party/python:interpreters.bzl", "find_interpreter")
@@ -95,7 +95,7 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
     )
     if result.return_code != 0:
         fail(("\n\npip could not download {packages} (locked in {lock}, for CPython {version} on linux-{cpu}):\n{output}\n" +
-              "Cure: the wheels must be reachable through pip's configured index (`{pip} -m pip config list`); a hash that\n" +
+              "Cure: the wheels must be reachable through pip's configured index and proxy (`{pip} -m pip config list`, https_proxy); a hash that\n" +
               "does not match means that the index delivered another file than the lock names: do not use it.\n").format(
             packages = ", ".join(packages),
             lock = lock,
@@ -161,5 +161,4 @@ wheels_repo = repository_rule(
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheels are for."),
         "additional_build_content": attr.string(doc = "Appended to the BUILD file."),
     },
-    environ = ["PATH", "HOME", "PYENV_ROOT"],
 )
