@@ -320,5 +320,44 @@ def test_the_valid_call_is_valid(
         assert (by_name is not None) == (by_position is not None) == function.returns
 
 
+def test_lazily_negated_views_are_refused(engine: ModuleType) -> None:
+    arguments = make_arguments("silu_and_mul", torch.float32)
+    arguments["input"] = torch.complex(arguments["input"], arguments["input"]).conj().imag
+    with pytest.raises(ValueError, match=r"silu_and_mul: input must hold its values as they are.*resolve_neg"):
+        engine.silu_and_mul(**arguments)
+
+
+def test_tokens_that_overlap_are_refused_where_they_are_written(engine: ModuleType) -> None:
+    arguments = make_arguments("rotary_embedding_neox")
+    query = arguments["query"]
+    arguments["query"] = query[:1, :1].expand_as(query)
+    with pytest.raises(ValueError, match="rotary_embedding_neox: query must have the same stride"):
+        engine.rotary_embedding_neox(**arguments)
+
+
+@pytest.mark.gpu
+def test_numbers_of_other_types_are_taken_where_they_mean_the_same(engine: ModuleType, device: torch.device) -> None:
+    numpy = pytest.importorskip("numpy")
+    x = torch.randn(1, 3, 64, device=device)
+    expected, out = torch.empty_like(x), torch.empty_like(x)
+    engine.layernorm_forward_cuda(x, x[0, 0], expected, 0.5)
+    engine.layernorm_forward_cuda(x, x[0, 0], out, numpy.float32(0.5))
+    assert torch.equal(out, expected)
+    angles = torch.rand(1, 8, device=device)
+    for flag in (True, 1, numpy.bool_(True)):
+        assert engine.fused_rope_with_pos_forward_func(x[None], angles, flag).shape == (1, 1, 3, 64)
+
+
+@pytest.mark.gpu
+def test_tensors_without_memory_are_refused(engine: ModuleType, device: torch.device) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.empty(2, 64, device=device)
+    with pytest.raises(ValueError, match="silu_and_mul: input must have memory of its own"):
+        engine.silu_and_mul(fake)
+    torch.cuda.synchronize()
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -231,6 +231,12 @@ def test_errors_name_what_is_wrong(call: Any, error: type[Exception], message: s
         call(weight)
 
 
+def test_a_layer_s_weight_is_packed_without_its_autograd_graph() -> None:
+    layer = torch.nn.Linear(256, 8, dtype=torch.float16)
+    packed = awq.pack_v2(awq.quantize(layer.weight))
+    assert not packed.scales.requires_grad and not packed.zeros.requires_grad
+
+
 @pytest.mark.gpu
 def test_packing_on_the_gpu_gives_the_same_tensors(device: torch.device) -> None:
     weight = torch.randn(64, 512, dtype=torch.float16)

@@ -99,6 +99,7 @@ def padded_groups(k: int, group_size: int) -> int:
     return (groups + step - 1) // step * step
 
 
+@torch.no_grad()
 def quantize(weight: torch.Tensor, group_size: int = 128, dtype: torch.dtype | None = None) -> QuantizedWeight:
     """Quantizes to 4 bits by the minimum and maximum of each group (asymmetric, zero is always representable).
 
@@ -144,6 +145,7 @@ def quantize(weight: torch.Tensor, group_size: int = 128, dtype: torch.dtype | N
     return QuantizedWeight(q, scales, zero_points.to(torch.uint8), group_size)
 
 
+@torch.no_grad()
 def dequantize(weight: QuantizedWeight | PackedV1 | PackedV2, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """The weight matrix that the codes stand for.
 
@@ -179,6 +181,7 @@ def dequantize(weight: QuantizedWeight | PackedV1 | PackedV2, dtype: torch.dtype
     return (centred * weight.scales.float()[..., None]).reshape(n, k).to(dtype)
 
 
+@torch.no_grad()
 def pack_v1(weight: QuantizedWeight) -> PackedV1:
     """Packs into layout v1.
 
@@ -204,6 +207,7 @@ def pack_v1(weight: QuantizedWeight) -> PackedV1:
     return PackedV1(kernel, scaling_factors, _pack_nibbles(zero_points, torch.int32), weight.group_size)
 
 
+@torch.no_grad()
 def unpack_v1(packed: PackedV1) -> QuantizedWeight:
     """The inverse of `pack_v1`; padding groups are dropped.
 
@@ -227,6 +231,7 @@ def unpack_v1(packed: PackedV1) -> QuantizedWeight:
     )
 
 
+@torch.no_grad()
 def pack_v2(weight: QuantizedWeight) -> PackedV2:
     """Packs into layout v2.
 
@@ -260,6 +265,7 @@ def pack_v2(weight: QuantizedWeight) -> PackedV2:
     return PackedV2(_pack_kernel_v2(weight.q.to(torch.uint8)), scales, zeros, weight.group_size)
 
 
+@torch.no_grad()
 def unpack_v2(packed: PackedV2) -> QuantizedWeight:
     """The inverse of `pack_v2`; padding rows are dropped.
 
@@ -284,6 +290,7 @@ def unpack_v2(packed: PackedV2) -> QuantizedWeight:
     return QuantizedWeight(_unpack_kernel_v2(packed.kernel), scales, zero_points.to(torch.uint8), packed.group_size)
 
 
+@torch.no_grad()
 def v1_to_v2(packed: PackedV1) -> PackedV2:
     """Converts layout v1 to layout v2: the same codes and scales, zero points turned into offsets.
 

@@ -46,9 +46,9 @@ def _local_python_repo_impl(rctx):
     interpreter, reasons = find_interpreter(rctx, [version], ["headers"])
     if not interpreter:
         message = ("\n\nPython {v} with its C headers was not found on this machine.\n" +
-              "Looked for python{v} and python3 on PATH, in pyenv's and uv's folders, /usr/local/bin and /usr/bin:\n{reasons}\n" +
-              "Cure: install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n" +
-              "or choose another version with --//config:python=3.X (3.10 to 3.13).\n").format(
+                   "Looked for python{v} and python3 on PATH, in pyenv's and uv's folders, /usr/local/bin and /usr/bin:\n{reasons}\n" +
+                   "Cure: install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n" +
+                   "or choose another version with --//config:python=3.X (3.10 to 3.13).\n").format(
             v = version,
             reasons = "\n".join(["  " + r for r in reasons]) or "  nothing there",
         )
