@@ -319,6 +319,11 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
       weights.load_words(shared.stages[position.stage]);
       weights.load_scales(shared.stages[position.stage], 0);
     };
+    // The leader's arrival speaks for its warp: the other lanes' reads have to be ordered before it.
+    const auto hand_back = [&](int stage) {
+      __syncwarp();
+      if (warp_leader) ptx::mbarrier_arrive(&shared.empty[stage]);
+    };
     load_tile();
     weights.template dequantize<T, Layout>(a[0], 0);
     int previous = 0;
@@ -330,7 +335,7 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
       for (int step = 0; step < kSteps; ++step) {
         start_products<Config, T>(sum, a[step % 2], activations, step, !first || step > 0);
         ptx::wgmma_wait<1>();  // the step before, whose operands are replaced now
-        if (step == 0 && !first && warp_leader) ptx::mbarrier_arrive(&shared.empty[previous]);
+        if (step == 0 && !first) hand_back(previous);
         const int next_step = (step + 1) % kSteps;
         if (next_step == kStepsPerRun && !one_group) weights.load_scales(shared.stages[current], 1);
         // After an item's last step this is of no use, but costs less than a branch.
@@ -345,7 +350,7 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
     ptx::wgmma_wait<0>();
 #pragma unroll
     for (int t = 0; t < Config::kRowTiles; ++t) ptx::pin(sum[t]);
-    if (warp_leader) ptx::mbarrier_arrive(&shared.empty[previous]);
+    hand_back(previous);
     if (args.splits > 1) {
       store_partials<Config>(sum, args, item);
     } else {
