@@ -52,14 +52,13 @@ def _engine() -> _Engine:
     except ImportError as error:
         raise ImportError(
             "torch.ops.awq needs the compiled module awq_inference_engine, which could not be imported: "
-            f"{error}. Build //:awq_inference_engine and put its folder on PYTHONPATH, or install the wheel."
+            f"{error}. Build //:awq_inference_engine and put its folder on PYTHONPATH."
         ) from error
     if getattr(engine, "__file__", None) is None:
         # A folder of that name on sys.path (the stubs' one, say) imports as an empty namespace package.
         raise ImportError(
             "torch.ops.awq needs the compiled module awq_inference_engine, but sys.path only has folders of that name: "
-            f"{', '.join(engine.__path__)}. Build //:awq_inference_engine and put its folder on PYTHONPATH, or install "
-            "the wheel."
+            f"{', '.join(engine.__path__)}. Build //:awq_inference_engine and put its folder on PYTHONPATH."
         )
     return engine
 
