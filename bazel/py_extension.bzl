@@ -75,8 +75,8 @@ def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility 
             "-Wl,--version-script=$(location :{}.lds)".format(name),
             "-Wl,--strip-all",
             "-Wl,--gc-sections",
-            # An installed module lies beside torch in site-packages.
-            "-Wl,-rpath,'$$ORIGIN/torch/lib'",
+            # An installed module lies beside torch in site-packages, or in a folder there.
+            "-Wl,-rpath,'$$ORIGIN/torch/lib:$$ORIGIN/../torch/lib'",
         ],
         linkshared = True,
         visibility = ["//visibility:private"],

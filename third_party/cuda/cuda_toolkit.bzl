@@ -18,7 +18,7 @@ load(
 
 package(default_visibility = ["//visibility:public"])
 
-exports_files(glob(["bin/**", "nvvm/**"]))
+exports_files(["LICENSE.txt"] + glob(["bin/**", "nvvm/**"]))
 
 filegroup(
     name = "headers",
@@ -93,6 +93,8 @@ def _cuda_toolkit_repo_impl(rctx):
         result = rctx.execute(["mv", "{}/{}".format(root, part), part])
         if result.return_code != 0:
             fail("the wheels of {} hold no {}/{}: {}".format(rctx.attr.lock, root, part, result.stderr))
+    licenses = [f.get_child("licenses").get_child("License.txt") for f in rctx.path("wheel").readdir() if f.basename.endswith(".dist-info")]
+    rctx.execute(["mv", [f for f in licenses if f.exists][0], "LICENSE.txt"])
     rctx.delete("wheel")
     rctx.file("BUILD.bazel", _BUILD.format(version = version, major = major, minor = minor, libdir = "lib"), executable = False)
     rctx.file("toolkit.bzl", "\"\"\"What the toolkit is.\"\"\"\n\nCUDA_VERSION = \"{}\"\n".format(version), executable = False)

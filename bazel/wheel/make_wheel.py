@@ -1,0 +1,215 @@
+"""Writes a wheel of extension modules for one PyTorch. Run by wheel.bzl; the standard library alone.
+
+    make_wheel.py DESCRIPTION.json OUTPUT_FOLDER
+
+The wheel's name tells what it fits: the local version names PyTorch and its CUDA, the platform tag the oldest glibc that has
+the symbols the modules need. Same input, same bits: entries are sorted, dated 1980 and stored without compression, because
+zlib's output differs between its implementations (the bulk, machine code, is compressed by nvcc already).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import pathlib
+import re
+import sys
+import zipfile
+from typing import Any
+
+import elf
+
+# The newest libstdc++ symbols on a system of a given glibc, by the platform tags' definition (auditwheel's policies).
+_GLIBCXX_OF_GLIBC = {
+    (2, 17): (3, 4, 19),
+    (2, 24): (3, 4, 22),
+    (2, 26): (3, 4, 24),
+    (2, 28): (3, 4, 25),
+    (2, 31): (3, 4, 28),
+    (2, 34): (3, 4, 29),
+    (2, 35): (3, 4, 30),
+    (2, 39): (3, 4, 33),
+}
+
+# What of a toolkit ends up inside a module, by the wheel that brings it. nvcc itself does not.
+_TOOLKIT_PARTS = {
+    "nvidia-cuda-runtime": "CUDA runtime, linked statically, and headers",
+    "nvidia-cuda-crt": "headers of the CUDA compiler",
+    "nvidia-nvvm": "device mathematics library",
+}
+_NVIDIA_LICENSE = "LicenseRef-NVIDIA-CUDA-EULA"
+
+
+def platform_tag(libraries: list[elf.Library], cpu: str) -> str:
+    """The manylinux tag of the oldest system that has all symbols the libraries need.
+
+    The libraries of PyTorch are not counted: the wheel requires PyTorch, whose own tag answers for them.
+    """
+    glibc = max(library.newest("GLIBC") for library in libraries)
+    glibcxx = max(library.newest("GLIBCXX") for library in libraries)
+    systems = [system for system, has in sorted(_GLIBCXX_OF_GLIBC.items()) if has >= glibcxx]
+    if not systems:
+        raise SystemExit(f"no known system has libstdc++'s symbols of version GLIBCXX_{'.'.join(map(str, glibcxx))}")
+    major, minor = max(glibc[:2], systems[0])
+    return f"manylinux_{major}_{minor}_{cpu}"
+
+
+def torch_facts(version_py: str) -> tuple[str, str]:
+    """PyTorch's version without its local part, and its CUDA's, from torch/version.py."""
+    version = re.search(r"^__version__ = '([^'+]+)", version_py, re.MULTILINE)
+    cuda = re.search(r"^cuda(?:: [^=]+)? = '([\d.]+)'", version_py, re.MULTILINE)
+    if not version or not cuda:
+        raise SystemExit("torch/version.py names no version or no CUDA: a CPU build of PyTorch?")
+    return version[1], cuda[1]
+
+
+def macros(header: str, *names: str) -> list[str]:
+    """Values of numeric macros in a C header."""
+    found = []
+    for name in names:
+        match = re.search(rf"^\s*#\s*define\s+{name}\s+(\d+)", header, re.MULTILINE)
+        if not match:
+            raise SystemExit(f"the header defines no {name}")
+        found.append(match[1])
+    return found
+
+
+def locked(lock: str) -> dict[str, tuple[str, list[str]]]:
+    """Name to version and sha256 sums, of a lock file in pip's format."""
+    found = {}
+    for line in lock.replace("\\\n", " ").splitlines():
+        if match := re.match(r"([\w.-]+)==(\S+)", line):
+            found[match[1].lower()] = (match[2], re.findall(r"sha256:([0-9a-f]{64})", line))
+    return found
+
+
+def bill_of_materials(name: str, version: str, parts: dict[str, Any]) -> str:
+    """What the modules are made of, as CycloneDX JSON."""
+
+    def component(name: str, version: str, licence: str, what: str, purl: str) -> dict[str, Any]:
+        return {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": version,
+            "description": what,
+            "licenses": [{"expression": licence}],
+            "purl": purl,
+        }
+
+    def pypi(name: str, version: str) -> str:
+        return f"pkg:pypi/{name}@{version.replace('+', '%2B')}"
+
+    components = [
+        component(
+            "pybind11",
+            parts["pybind11"],
+            "BSD-3-Clause",
+            "headers, from PyTorch's copy",
+            f"pkg:github/pybind/pybind11@v{parts['pybind11']}",
+        ),
+        component("torch", parts["torch"], "BSD-3-Clause", "headers", pypi("torch", parts["torch"])),
+    ]
+    lock = locked(parts["lock"])
+    for part, what in _TOOLKIT_PARTS.items():
+        if part in lock:
+            exact, sums = lock[part]
+            entry = component(part, exact, _NVIDIA_LICENSE, what, pypi(part, exact))
+            if len(sums) == 1:
+                entry["hashes"] = [{"alg": "SHA-256", "content": sums[0]}]
+            components.append(entry)
+    if not any(entry["name"] in _TOOLKIT_PARTS for entry in components):
+        what = "CUDA runtime, linked statically, headers and device mathematics library"
+        purl = f"pkg:generic/cuda-toolkit@{parts['cuda']}"
+        components.append(component("cuda-toolkit", parts["cuda"], _NVIDIA_LICENSE, what, purl))
+    this = component(name, version, "Apache-2.0", "the modules and their Python package", pypi(name, version))
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": this},
+        "components": sorted(components, key=lambda entry: str(entry["name"])),
+        "dependencies": [
+            {"ref": this["bom-ref"], "dependsOn": sorted(str(entry["bom-ref"]) for entry in components)},
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def write_wheel(path: pathlib.Path, files: dict[str, bytes], info: str) -> None:
+    """Writes the archive with its RECORD; the metadata come last, where readers look first."""
+    order = sorted(files, key=lambda name: (name.startswith(info), name))
+    record = ""
+    for name in order:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(files[name]).digest()).rstrip(b"=").decode()
+        record += f"{name},sha256={digest},{len(files[name])}\n"
+    record_name = f"{info}/RECORD"
+    record += f"{record_name},,\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in [*order, record_name]:
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # Unix, so that the permissions count
+            entry.external_attr = (0o100755 if name.endswith(".so") else 0o100644) << 16
+            archive.writestr(entry, record.encode() if name == record_name else files[name])
+
+
+def main(description: str, output: str) -> None:
+    """Writes the wheel that the description tells of into the output folder."""
+    wanted = json.loads(pathlib.Path(description).read_text(encoding="utf-8"))
+
+    def text(path: str) -> str:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+
+    torch, torch_cuda = torch_facts(text(wanted["torch_version"]))
+    (cudart,) = macros(text(wanted["cuda_header"]), "CUDART_VERSION")
+    cuda = f"{int(cudart) // 1000}.{int(cudart) % 1000 // 10}"
+    pybind11 = ".".join(
+        macros(text(wanted["pybind11_header"]), *(f"PYBIND11_VERSION_{part}" for part in ("MAJOR", "MINOR", "MICRO")))
+    )
+    version = f"{wanted['version']}+torch{torch}cu{torch_cuda.replace('.', '')}"
+    name = wanted["distribution"]
+    stem = f"{name.replace('-', '_')}-{version}"
+    info = f"{stem}.dist-info"
+
+    files = {target: pathlib.Path(source).read_bytes() for target, source in wanted["files"].items()}
+    libraries = [elf.Library(data) for target, data in files.items() if target.endswith(".so")]
+    tag = f"{wanted['python_tag']}-{wanted['python_tag']}-{platform_tag(libraries, wanted['cpu'])}"
+
+    fill = {"@TORCH@": torch, "@CUDA@": torch_cuda, "@DISTRIBUTION@": name}
+    for module in wanted["modules"]:
+        init = text(wanted["module_init"])
+        for placeholder, value in {**fill, "@MODULE@": module}.items():
+            init = init.replace(placeholder, value)
+        files[f"{module}/__init__.py"] = init.encode()
+        files[f"{module}/py.typed"] = b""
+
+    licenses = {target: pathlib.Path(source).read_bytes() for target, source in wanted["licenses"].items()}
+    metadata = [
+        "Metadata-Version: 2.4",
+        f"Name: {name}",
+        f"Version: {version}",
+        f"Summary: {wanted['summary']}",
+        f"License-Expression: Apache-2.0 AND BSD-3-Clause AND {_NVIDIA_LICENSE}",
+        *(f"License-File: {target}" for target in sorted(licenses)),
+        "Classifier: Environment :: GPU :: NVIDIA CUDA",
+        "Classifier: Operating System :: POSIX :: Linux",
+        "Classifier: Programming Language :: Python :: 3",
+        f"Requires-Python: >={wanted['requires_python']}",
+        f"Requires-Dist: torch=={torch}",
+        "Description-Content-Type: text/markdown",
+        "",
+        text(wanted["readme"]),
+    ]
+    files[f"{info}/METADATA"] = "\n".join(metadata).encode()
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {name}\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+    lock = text(wanted["toolkit_lock"]) if wanted["toolkit_lock"] else ""
+    parts = {"torch": torch, "cuda": cuda, "pybind11": pybind11, "lock": lock}
+    files[f"{info}/sboms/{name}.cdx.json"] = bill_of_materials(name, version, parts).encode()
+    for target, data in licenses.items():
+        files[f"{info}/licenses/{target}"] = data
+    write_wheel(pathlib.Path(output) / f"{stem}-{tag}.whl", files, info)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

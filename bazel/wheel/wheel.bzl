@@ -1,0 +1,115 @@
+"""A wheel of extension modules for the selected PyTorch and Python.
+
+Not rules_python's `py_wheel`: Debian's copy of those rules lacks the program behind it, and a tag and a version that follow
+from what was built need an output whose name is not known beforehand.
+"""
+
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//third_party:by_python.bzl", "by_python")
+
+def _one(files, suffix, where):
+    """The only file whose path ends in `suffix`."""
+    found = [f for f in files if f.path.endswith(suffix)]
+    if len(found) != 1:
+        fail("{} holds {} files {}, expected one".format(where, len(found), suffix))
+    return found[0]
+
+def _headers(target):
+    return target[CcInfo].compilation_context.headers.to_list()
+
+def _extension_wheel_impl(ctx):
+    files = {}  # path in the wheel: file
+    modules = []
+    for module in ctx.attr.modules:
+        library = _one(module[DefaultInfo].files.to_list(), ".so", module.label)
+        name = library.basename.split(".")[0]
+        modules.append(name)
+        for f in module[DefaultInfo].default_runfiles.files.to_list():
+            files["{}/{}".format(name, f.basename)] = f
+    for target, package in ctx.attr.packages.items():
+        for f in target[DefaultInfo].files.to_list():
+            files["{}/{}".format(package, f.basename)] = f
+    torch = ctx.attr.torch
+    torch_files = torch[DefaultInfo].files.to_list() + torch[DefaultInfo].default_runfiles.files.to_list()
+    torch_files = {f.path: f for f in torch_files}.values()
+    torch_version = _one(torch_files, "/torch/version.py", torch.label)
+    licenses = {
+        "LICENSE": ctx.file.license,
+        "torch/LICENSE": _one(torch_files, ".dist-info/licenses/LICENSE", torch.label),
+        "cuda/LICENSE.txt": ctx.file.toolkit_license,
+    }
+    pybind11_header = _one(_headers(ctx.attr.pybind11), "/pybind11/detail/common.h", ctx.attr.pybind11.label)
+    cuda_header = _one(_headers(ctx.attr.cuda_runtime), "/cuda_runtime_api.h", ctx.attr.cuda_runtime.label)
+
+    description = ctx.actions.declare_file(ctx.label.name + ".json")
+    ctx.actions.write(description, json.encode_indent({
+        "cpu": ctx.attr.cpu,
+        "cuda_header": cuda_header.path,
+        "distribution": ctx.attr.distribution,
+        "files": {target: f.path for target, f in files.items()},
+        "licenses": {target: f.path for target, f in licenses.items()},
+        "module_init": ctx.file._module_init.path,
+        "modules": modules,
+        "pybind11_header": pybind11_header.path,
+        "python_tag": ctx.attr.python_tag,
+        "readme": ctx.file.readme.path,
+        "requires_python": ctx.attr.requires_python,
+        "summary": ctx.attr.summary,
+        "toolkit_lock": ctx.file.toolkit_lock.path if ctx.file.toolkit_lock else "",
+        "torch_version": torch_version.path,
+        "version": ctx.attr.version,
+    }))
+    folder = ctx.actions.declare_directory(ctx.label.name)
+    inputs = [description, torch_version, pybind11_header, cuda_header, ctx.file.readme, ctx.file._module_init]
+    if ctx.file.toolkit_lock:
+        inputs.append(ctx.file.toolkit_lock)
+    ctx.actions.run(
+        executable = ctx.executable._make_wheel,
+        arguments = [description.path, folder.path],
+        inputs = inputs + files.values() + licenses.values(),
+        outputs = [folder],
+        mnemonic = "ExtensionWheel",
+        progress_message = "Packing the wheel of " + ctx.attr.distribution,
+    )
+    return [DefaultInfo(files = depset([folder]), runfiles = ctx.runfiles([folder]))]
+
+_extension_wheel = rule(
+    implementation = _extension_wheel_impl,
+    doc = "A folder with one wheel.",
+    attrs = {
+        "cpu": attr.string(mandatory = True, doc = "Processor, as in platform tags."),
+        "cuda_runtime": attr.label(mandatory = True, providers = [CcInfo], doc = "The CUDA runtime the modules are built with."),
+        "distribution": attr.string(mandatory = True, doc = "Name under which pip knows the wheel."),
+        "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code itself."),
+        "modules": attr.label_list(mandatory = True, doc = "`py_extension` targets."),
+        "packages": attr.label_keyed_string_dict(doc = "Files of plain Python packages, and the name of the package."),
+        "pybind11": attr.label(mandatory = True, providers = [CcInfo], doc = "The pybind11 the modules are built with."),
+        "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cp311."),
+        "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),
+        "requires_python": attr.string(mandatory = True, doc = "The oldest Python."),
+        "summary": attr.string(mandatory = True, doc = "One line about the wheel."),
+        "toolkit_license": attr.label(mandatory = True, allow_single_file = True, doc = "The CUDA toolkit's licence."),
+        "toolkit_lock": attr.label(allow_single_file = True, doc = "What the toolkit is made of, for the bill of materials."),
+        "torch": attr.label(mandatory = True, doc = "PyTorch's Python package."),
+        "version": attr.string(mandatory = True, doc = "Version without a local part."),
+        "_make_wheel": attr.label(default = "//bazel/wheel:make_wheel", executable = True, cfg = "exec"),
+        "_module_init": attr.label(default = "//bazel/wheel:module_init.py.in", allow_single_file = True),
+    },
+)
+
+def extension_wheel(name, **kwargs):
+    """Builds the folder `name` with one wheel, whose name follows from what is in it.
+
+    Args:
+      name: name of the target and of the folder.
+      **kwargs: attributes of the rule.
+    """
+    _extension_wheel(
+        name = name,
+        cpu = select({
+            "@platforms//cpu:aarch64": "aarch64",
+            "//conditions:default": "x86_64",
+        }),
+        python_tag = by_python("{tag}"),
+        **kwargs
+    )
