@@ -6,6 +6,7 @@ Every one is fetched only when a target that needs it is built.
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "cuda_toolkit_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
+load("//third_party/host_compiler:host_compiler.bzl", "host_compiler_repo")
 load("//third_party/torch:torch.bzl", "torch_repo")
 load("//third_party/wheels:wheels.bzl", "wheels_repo")
 load(
@@ -26,6 +27,7 @@ load(
 def awq_dependencies():
     """Declares the repositories."""
     environment_repo(name = "awq_environment")
+    host_compiler_repo(name = "awq_host_compiler")
     cuda_toolkit_repo(
         name = "awq_cuda_toolkit",
         version = CUDA.version,

@@ -1,0 +1,2 @@
+// Something to compile and link.
+int main() { return 0; }
