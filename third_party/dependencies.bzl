@@ -4,6 +4,7 @@ Every one is fetched only when a target that needs it is built.
 """
 
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//third_party/cross:cross_gcc.bzl", "cross_gcc_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/cuda:local_toolkit.bzl", "local_toolkit_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
@@ -99,6 +100,7 @@ def _tool_repositories():
 def awq_dependencies():
     """Declares the repositories."""
     environment_repo(name = "awq_environment")
+    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
     _cuda_repositories()
     _torch_repositories()
     _tool_repositories()
