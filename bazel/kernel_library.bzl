@@ -1,6 +1,7 @@
 """The macro for kernel families."""
 
 load("@rules_cuda//cuda:defs.bzl", "cuda_library")
+load("//config:cuda_versions.bzl", "NVCC_THREADS")
 load("//config:settings.bzl", "selected_archs")
 
 _COPTS = [
@@ -22,6 +23,9 @@ def kernel_library(name, archs = None, copts = [], **kwargs):
     cuda_library(
         name = name,
         archs = archs or selected_archs(),
-        copts = _COPTS + copts,
+        copts = _COPTS + copts + select({
+            Label("//config:nvcc_threads"): NVCC_THREADS,
+            "//conditions:default": [],
+        }),
         **kwargs
     )

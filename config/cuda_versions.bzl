@@ -1,20 +1,39 @@
-"""Which GPU architectures each CUDA toolkit can build: the one table that the build, its errors and its tests read.
+"""What each CUDA toolkit can build and needs: the one table that the build, its errors, its doctor and its tests read.
 
 The architectures are what `nvcc --list-gpu-arch` of the toolkits prints, from 70 up, plus the a-variants (code that uses
-features of exactly one architecture, such as wgmma on 90a).
+features of exactly one architecture, such as wgmma on 90a). The host compilers are what the toolkits' own
+crt/host_config.h accepts. A test compares both with the toolkit that is selected.
+
+This file is also executed by Python (see //doctor), so it keeps to what the two languages share.
 """
 
-# In order of the version from which on a row holds; `add` and `drop` change what the row before has.
+# The oldest toolkit that is taken.
+OLDEST_CUDA = (11, 0)
+
+# nvcc compiles for several architectures at a time.
+NVCC_THREADS = ["--threads", "4"]
+
+# In order of the version from which on a row holds. `add` and `drop` change the architectures the row before has; `flags`
+# adds to nvcc's; `gcc` and `clang` are the newest host compilers.
 _ROWS = [
-    struct(since = (11, 0), add = ["70", "75", "80"], drop = []),
-    struct(since = (11, 1), add = ["86"], drop = []),
-    struct(since = (11, 4), add = ["87"], drop = []),
-    struct(since = (11, 8), add = ["89", "90"], drop = []),
-    struct(since = (12, 0), add = ["90a"], drop = []),
-    struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = []),
-    struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = []),
-    struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"]),
+    struct(since = (11, 0), add = ["70", "75", "80"], drop = [], flags = [], gcc = 9, clang = 9),
+    struct(since = (11, 1), add = ["86"], drop = [], flags = [], gcc = 10, clang = 10),
+    struct(since = (11, 2), add = [], drop = [], flags = NVCC_THREADS, gcc = 10, clang = 11),
+    struct(since = (11, 4), add = ["87"], drop = [], flags = [], gcc = 11, clang = 12),
+    struct(since = (11, 6), add = [], drop = [], flags = [], gcc = 11, clang = 13),
+    struct(since = (11, 8), add = ["89", "90"], drop = [], flags = [], gcc = 11, clang = 14),
+    struct(since = (12, 0), add = ["90a"], drop = [], flags = [], gcc = 12, clang = 14),
+    struct(since = (12, 1), add = [], drop = [], flags = [], gcc = 12, clang = 15),
+    struct(since = (12, 3), add = [], drop = [], flags = [], gcc = 12, clang = 16),
+    struct(since = (12, 4), add = [], drop = [], flags = [], gcc = 13, clang = 17),
+    struct(since = (12, 6), add = [], drop = [], flags = [], gcc = 13, clang = 18),
+    struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = [], flags = [], gcc = 14, clang = 19),
+    struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = [], flags = [], gcc = 14, clang = 19),
+    struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"], flags = [], gcc = 15, clang = 20),
 ]
+
+# The oldest host compilers: C++17, and PyTorch's headers refuse older ones.
+_OLDEST_HOST_COMPILER = {"clang": 9, "gcc": 9}
 
 # Every architecture that some toolkit can build.
 KNOWN_ARCHS = ["70", "75", "80", "86", "87", "88", "89", "90", "90a", "100", "100a", "101", "101a", "103", "103a", "110", "110a", "120", "120a", "121", "121a"]
@@ -26,6 +45,26 @@ def parse_version(text):
     """Turns "12.4" or "12.4.131" into (12, 4)."""
     parts = text.split(".")
     return (int(parts[0]), int(parts[1]))
+
+def format_version(version):
+    """Turns (12, 4) into "12.4"."""
+    return "{}.{}".format(version[0], version[1])
+
+def nvcc_version(text):
+    """Reads the version out of what `nvcc --version` prints.
+
+    Args:
+      text: its output, with a line such as "Cuda compilation tools, release 12.4, V12.4.131".
+
+    Returns:
+      (12, 4), or None if there is no such line.
+    """
+    _, found, rest = text.partition("release ")
+    release = rest.partition(",")[0].strip()
+    parts = release.split(".")
+    if not found or len(parts) != 2 or not (parts[0] + parts[1]).isdigit():
+        return None
+    return parse_version(release)
 
 def arch_number(arch):
     """The architecture as a number: 90 for "90" and "90a"."""
@@ -64,6 +103,34 @@ def toolkits_with(arch):
         return start + " and newer"
     before = [row.since for row in _ROWS if row.since < last[0]][-1]
     return "{} to {}.{}".format(start, before[0], before[1])
+
+def nvcc_flags(version):
+    """The options that every nvcc command line of a toolkit gets.
+
+    Args:
+      version: (major, minor) of the toolkit.
+
+    Returns:
+      A list of strings.
+    """
+    flags = []
+    for row in _ROWS:
+        if version >= row.since:
+            flags = flags + row.flags
+    return flags
+
+def host_compiler_range(kind, version):
+    """The host compilers that a toolkit and PyTorch's headers both accept.
+
+    Args:
+      kind: "gcc" or "clang".
+      version: (major, minor) of the toolkit.
+
+    Returns:
+      (oldest, newest), two major versions.
+    """
+    newest = [{"clang": row.clang, "gcc": row.gcc}[kind] for row in _ROWS if version >= row.since][-1]
+    return (_OLDEST_HOST_COMPILER[kind], newest)
 
 def default_archs(version):
     """The architectures built where nothing else is asked for.

@@ -1,38 +1,131 @@
 """Build settings of the workspace, and what BUILD files derive from them."""
 
-load("@awq_cuda_toolkit//:toolkit.bzl", "CUDA_VERSION")
-load("@awq_environment//:environment.bzl", "TORCH_CUDA_ARCH_LIST")
-load(":arch_list.bzl", "check_archs", "format_archs", "parse_arch_list")
-load(":cuda_versions.bzl", "KNOWN_ARCHS", "arch_number", "default_archs", "parse_version", "supported_archs")
+load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIST")
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//third_party/cuda:info.bzl", "CudaSourceInfo")
+load("//third_party/torch:info.bzl", "TorchInfo")
+load(":arch_list.bzl", "format_archs")
+load(
+    ":checks.bzl",
+    "check_choice",
+    "check_host_compiler",
+    "check_pairing",
+    "check_toolkit",
+    "check_torch",
+    "check_torch_python",
+    "format_problem",
+    "select_archs",
+)
+load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
 
-ArchListInfo = provider(
-    doc = "The GPU architectures that are built.",
-    fields = {"archs": "list of structs with `arch` (str) and `ptx` (bool), oldest first"},
+_CUDA_TOOLCHAIN = Label("@rules_cuda//cuda:toolchain_type")
+
+CudaBuildInfo = provider(
+    doc = "The CUDA toolkit that is used and what is built with it.",
+    fields = {
+        "archs": "list of structs with `arch` (such as \"90a\") and `ptx` (bool), oldest first",
+        "version": "(major, minor) of the toolkit",
+        "where": "where the toolkit comes from, in words",
+    },
 )
 
-def _arch_list_setting_impl(ctx):
-    version = parse_version(CUDA_VERSION)
-    text, source = ctx.build_setting_value, "--" + str(ctx.label).lstrip("@")
-    if not text:
-        text, source = TORCH_CUDA_ARCH_LIST, "TORCH_CUDA_ARCH_LIST"
-    if not text:
-        return ArchListInfo(archs = default_archs(version))
-    archs, error = parse_arch_list(text)
-    error = error or check_archs(archs, version)
-    if error:
-        fail("\n\n{}={}: {}\n".format(source, text, error))
-    return ArchListInfo(archs = archs)
+def _choice_setting_impl(ctx):
+    found = check_choice(ctx.label.name, ctx.build_setting_value, ctx.attr.values)
+    if found:
+        fail(format_problem(found))
+    return BuildSettingInfo(value = ctx.build_setting_value)
 
-arch_list_setting = rule(
-    implementation = _arch_list_setting_impl,
-    doc = "The GPU architectures to build; empty means TORCH_CUDA_ARCH_LIST of the environment or else the default.",
+choice_setting = rule(
+    implementation = _choice_setting_impl,
+    doc = "A setting with one of several values.",
+    build_setting = config.string(flag = True),
+    attrs = {"values": attr.string_list(mandatory = True, doc = "What it can be.")},
+)
+
+def _text_setting_impl(ctx):
+    return BuildSettingInfo(value = ctx.build_setting_value)
+
+text_setting = rule(
+    implementation = _text_setting_impl,
+    doc = "A setting with any text.",
     build_setting = config.string(flag = True),
 )
 
+def _cuda_build_impl(ctx):
+    toolkit = ctx.toolchains[_CUDA_TOOLCHAIN].cuda_toolkit
+    version = (toolkit.version_major, toolkit.version_minor)
+    source = ctx.attr.source[CudaSourceInfo]
+
+    # A toolchain that the including workspace registers comes before this project's.
+    where = source.where if source.version == version else "a toolchain that the workspace registers"
+    found = check_toolkit(version, where)
+
+    # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
+    if not found and find_cpp_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
+        found = check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], version)
+    archs = None
+    if not found:
+        archs, found = select_archs(
+            ctx.attr.archs[BuildSettingInfo].value,
+            TORCH_CUDA_ARCH_LIST,
+            version,
+            where,
+            ctx.attr.bf16[BuildSettingInfo].value,
+        )
+    if found:
+        fail(format_problem(found))
+    return CudaBuildInfo(archs = archs, version = version, where = where)
+
+cuda_build = rule(
+    implementation = _cuda_build_impl,
+    doc = "Checks the CUDA toolkit, its host compiler and the selected architectures against each other.",
+    attrs = {
+        "archs": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The wanted architectures, as text."),
+        "bf16": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether bfloat16 kernels are compiled."),
+        "source": attr.label(mandatory = True, providers = [CudaSourceInfo], doc = "Where the selected toolkit comes from."),
+    },
+    toolchains = [_CUDA_TOOLCHAIN] + use_cpp_toolchain(),
+)
+
+def _torch_check_impl(ctx):
+    build = ctx.attr.build[CudaBuildInfo]
+    torch = ctx.attr.torch[TorchInfo]
+    found = check_torch(torch.version, torch.cuda, torch.where)
+    found = found or check_torch_python(torch.python, ctx.attr.python[BuildSettingInfo].value, torch.where)
+    if not found:
+        found, warning = check_pairing(
+            build.version,
+            build.where,
+            torch.version,
+            torch.cuda,
+            torch.where,
+            ctx.attr.allow_minor_mismatch[BuildSettingInfo].value,
+        )
+        if warning:
+            # buildifier: disable=print
+            print("Warning: " + format_problem(warning))
+    if found:
+        fail(format_problem(found))
+    return CcInfo()
+
+torch_check = rule(
+    implementation = _torch_check_impl,
+    doc = "Checks that PyTorch fits the CUDA toolkit and the selected Python. A dependency of whatever includes PyTorch.",
+    attrs = {
+        "allow_minor_mismatch": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether minor versions of CUDA may differ."),
+        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The toolkit."),
+        "python": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The selected Python."),
+        "torch": attr.label(mandatory = True, providers = [TorchInfo], doc = "The selected PyTorch."),
+    },
+    provides = [CcInfo],
+)
+
 def _arch_wanted_impl(ctx):
-    archs = ctx.attr.archs[ArchListInfo].archs
-    wanted = [a for a in archs if a.arch in ctx.attr.any_of and (a.ptx or not ctx.attr.ptx)]
-    possible = not ctx.attr.toolkit_has or ctx.attr.toolkit_has in supported_archs(parse_version(CUDA_VERSION))
+    build = ctx.attr.build[CudaBuildInfo]
+    wanted = [a for a in build.archs if a.arch in ctx.attr.any_of and (a.ptx or not ctx.attr.ptx)]
+    possible = not ctx.attr.toolkit_has or ctx.attr.toolkit_has in supported_archs(build.version)
     return config_common.FeatureFlagInfo(value = "yes" if wanted and possible else "no")
 
 _arch_wanted = rule(
@@ -40,18 +133,18 @@ _arch_wanted = rule(
     doc = "Whether an architecture is among those that are built, for config_setting.",
     attrs = {
         "any_of": attr.string_list(mandatory = True, doc = "Such as 90a."),
-        "archs": attr.label(mandatory = True, providers = [ArchListInfo], doc = "The list."),
+        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built."),
         "ptx": attr.bool(doc = "Whether its PTX is asked about."),
         "toolkit_has": attr.string(doc = "An architecture that the toolkit has to have besides."),
     },
 )
 
-def arch_config_settings(name, archs):
+def arch_config_settings(name, build):
     """Declares the config_settings `sm_NN` and `ptx_NN` of every known architecture.
 
     Args:
       name: prefix of the helper targets.
-      archs: label of the `arch_list_setting`.
+      build: label of the `cuda_build`.
     """
     for arch in KNOWN_ARCHS:
         for kind in ["sm", "ptx"]:
@@ -59,7 +152,7 @@ def arch_config_settings(name, archs):
             _arch_wanted(
                 name = helper,
                 any_of = [arch],
-                archs = archs,
+                build = build,
                 ptx = kind == "ptx",
                 visibility = ["//visibility:private"],
             )
@@ -69,19 +162,19 @@ def arch_config_settings(name, archs):
                 visibility = ["//visibility:public"],
             )
 
-def hopper_config_setting(name, archs):
+def hopper_config_setting(name, build):
     """Declares the config_setting of a build that has Hopper code: 90 or 90a is selected and the toolkit knows 90a.
 
     Instructions such as wgmma exist for 90a only. Libraries that use them accompany the code for 90.
 
     Args:
       name: name of the config_setting.
-      archs: label of the `arch_list_setting`.
+      build: label of the `cuda_build`.
     """
     _arch_wanted(
         name = name + "_wanted",
         any_of = ["90", "90a"],
-        archs = archs,
+        build = build,
         toolkit_has = "90a",
         visibility = ["//visibility:private"],
     )
@@ -108,19 +201,65 @@ def selected_archs():
         })
     return specs
 
+def _nvcc_threads_impl(ctx):
+    flags = nvcc_flags(ctx.attr.build[CudaBuildInfo].version)
+    return config_common.FeatureFlagInfo(value = "yes" if NVCC_THREADS[0] in flags else "no")
+
+_nvcc_threads = rule(
+    implementation = _nvcc_threads_impl,
+    doc = "Whether the toolkit's nvcc compiles for several architectures at a time, for config_setting.",
+    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The toolkit.")},
+)
+
+def nvcc_threads_config_setting(name, build):
+    """Declares the config_setting of a toolkit whose nvcc takes NVCC_THREADS.
+
+    Args:
+      name: name of the config_setting.
+      build: label of the `cuda_build`.
+    """
+    _nvcc_threads(
+        name = name + "_wanted",
+        build = build,
+        visibility = ["//visibility:private"],
+    )
+    native.config_setting(
+        name = name,
+        flag_values = {":" + name + "_wanted": "yes"},
+        visibility = ["//visibility:public"],
+    )
+
 def _arch_list_file_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.write(out, format_archs(ctx.attr.archs[ArchListInfo].archs) + "\n")
+    ctx.actions.write(out, format_archs(ctx.attr.build[CudaBuildInfo].archs) + "\n")
     return DefaultInfo(files = depset([out]))
 
 arch_list_file = rule(
     implementation = _arch_list_file_impl,
     doc = "Writes the selected architectures to a file, such as \"80;90+PTX\".",
-    attrs = {"archs": attr.label(default = "//config:cuda_archs", providers = [ArchListInfo], doc = "The list.")},
+    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built.")},
+)
+
+def _cuda_table_row_impl(ctx):
+    version = ctx.attr.build[CudaBuildInfo].version
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(out, json.encode({
+        "archs": supported_archs(version),
+        "clang": host_compiler_range("clang", version),
+        "gcc": host_compiler_range("gcc", version),
+        "known_archs": KNOWN_ARCHS,
+        "version": version,
+    }) + "\n")
+    return DefaultInfo(files = depset([out]))
+
+cuda_table_row = rule(
+    implementation = _cuda_table_row_impl,
+    doc = "Writes what the table of CUDA versions says about the selected toolkit, for the test that compares the two.",
+    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The toolkit.")},
 )
 
 def _built_archs_header_impl(ctx):
-    archs = ctx.attr.archs[ArchListInfo].archs
+    archs = ctx.attr.build[CudaBuildInfo].archs
     rows = ["    {{{}, {}, {}}},".format(arch_number(a.arch), str(not a.arch.isdigit()).lower(), str(a.ptx).lower()) for a in archs]
     ctx.actions.write(ctx.outputs.out, "\n".join([
         "// Generated from --//config:cuda_archs.",
@@ -144,7 +283,7 @@ built_archs_header = rule(
     implementation = _built_archs_header_impl,
     doc = "Writes the selected architectures as a C++ header, for messages at run time.",
     attrs = {
-        "archs": attr.label(default = "//config:cuda_archs", providers = [ArchListInfo], doc = "The list."),
+        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built."),
         "out": attr.output(mandatory = True, doc = "The header."),
     },
 )

@@ -2,6 +2,10 @@
 
 load(":versions.bzl", "PYTHON_VERSIONS")
 
+def python_tag(version):
+    """The tag of a Python version: cp311 of 3.11."""
+    return "cp" + version.replace(".", "")
+
 def by_python(pattern):
     """A select() over the Python version.
 
@@ -13,7 +17,7 @@ def by_python(pattern):
     """
     return select({
         Label("//config:python_" + version): pattern.format(
-            tag = "cp" + version.replace(".", ""),
+            tag = python_tag(version),
             nodot = version.replace(".", ""),
             underscored = version.replace(".", "_"),
             version = version,

@@ -1,82 +1,108 @@
-"""The repositories this project makes: CUDA toolkit, PyTorch, test packages, tools. Used by both dependency modes.
+"""The repositories this project makes: CUDA toolkits, PyTorch, test packages, tools. Used by both dependency modes.
 
 Every one is fetched only when a target that needs it is built.
 """
 
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
-load("//third_party/cuda:cuda_toolkit.bzl", "cuda_toolkit_repo")
+load("//third_party/cross:cross_gcc.bzl", "cross_gcc_repo")
+load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
+load("//third_party/cuda:local_toolkit.bzl", "local_toolkit_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
 load("//third_party/host_compiler:host_compiler.bzl", "host_compiler_repo")
-load("//third_party/torch:torch.bzl", "torch_repo")
+load("//third_party/torch:targets.bzl", "torch_repo_name")
+load("//third_party/torch:torch.bzl", "local_torch_repo", "torch_repo")
 load("//third_party/wheels:wheels.bzl", "wheels_repo")
+load(":by_python.bzl", "python_tag")
+load(":hub.bzl", "hub_repo")
 load(
     ":versions.bzl",
     "BENCH_PACKAGES",
     "BUILDIFIER",
-    "CUDA",
     "CUDA_BINARY_TOOLS",
+    "CUDA_TOOLKITS",
+    "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
+    "PROCESSORS",
     "PYTHON_VERSIONS",
     "TEST_PACKAGES",
-    "TORCH_RUNTIME_PACKAGES",
+    "TORCH_RELEASES",
+    "TORCH_UNUSED_PACKAGES",
     "python_lock",
+    "torch_lock",
 )
 
-def awq_dependencies():
-    """Declares the repositories."""
-    environment_repo(name = "awq_environment")
-    host_compiler_repo(name = "awq_host_compiler")
-    cuda_toolkit_repo(
-        name = "awq_cuda_toolkit",
-        version = CUDA.version,
-        lock = CUDA.lock,
-    )
+def _cuda_repositories():
+    for version, toolkit in CUDA_TOOLKITS.items():
+        for cpu in PROCESSORS:
+            name = "awq_cuda_{}_{}".format(version.replace(".", "_"), cpu)
+            if hasattr(toolkit, "lock"):
+                wheels_toolkit_repo(name = name, cpu = cpu, lock = toolkit.lock, version = version)
+            else:
+                redist_toolkit_repo(
+                    name = name,
+                    cpu = cpu,
+                    manifest = toolkit.manifest,
+                    sha256 = toolkit.sha256,
+                    version = version,
+                )
+    local_toolkit_repo(name = "awq_cuda_local")
+    hub_repo(name = "awq_cuda", bzl = Label("//third_party/cuda:targets.bzl"), macro = "cuda_targets")
+
+def _torch_repositories():
+    for torch, release in TORCH_RELEASES.items():
+        for python in release.pythons:
+            for cpu in PROCESSORS:
+                lock = torch_lock(torch, python)
+                torch_repo(
+                    name = torch_repo_name("torch", torch, python, cpu),
+                    cpu = cpu,
+                    lock = lock,
+                    python_version = python,
+                )
+                wheels_repo(
+                    name = torch_repo_name("torch_runtime", torch, python, cpu),
+                    cpu = cpu,
+                    exclude = TORCH_UNUSED_PACKAGES + ["torch"],
+                    lock = lock,
+                    python_version = python,
+                )
+    for python in PYTHON_VERSIONS:
+        local_torch_repo(name = "awq_torch_local_" + python_tag(python), python_version = python)
+    hub_repo(name = "awq_torch", bzl = Label("//third_party/torch:targets.bzl"), macro = "torch_targets")
+
+def _tool_repositories():
     for version in PYTHON_VERSIONS:
-        tag = "cp" + version.replace(".", "")
-        lock = python_lock(version)
-        extra = EXTRA_PACKAGES.get(version, [])
-        torch_repo(
-            name = "awq_torch_" + tag,
-            lock = lock,
-            python_version = version,
-        )
+        for name, packages in {"matplotlib": BENCH_PACKAGES, "pytest": TEST_PACKAGES}.items():
+            wheels_repo(
+                name = "awq_{}_{}".format(name, python_tag(version)),
+                lock = python_lock(version),
+                packages = packages + EXTRA_PACKAGES.get(version, []),
+                python_version = version,
+            )
+    hub_repo(name = "awq_packages", bzl = Label("//third_party/wheels:targets.bzl"), macro = "package_targets")
+    for name, packages in {
+        "awq_cuda_binary_tools": CUDA_BINARY_TOOLS,
+        "awq_lint_tools": LINT_PACKAGES,
+        "awq_uv": LOCK_PACKAGES,
+    }.items():
         wheels_repo(
-            name = "awq_torch_runtime_" + tag,
-            lock = lock,
-            packages = TORCH_RUNTIME_PACKAGES,
-            python_version = version,
+            name = name,
+            lock = python_lock(DEFAULT_PYTHON),
+            packages = packages,
         )
-        wheels_repo(
-            name = "awq_test_packages_" + tag,
-            lock = lock,
-            packages = TEST_PACKAGES + extra,
-            python_version = version,
-        )
-        wheels_repo(
-            name = "awq_bench_packages_" + tag,
-            lock = lock,
-            packages = BENCH_PACKAGES + extra,
-            python_version = version,
-        )
-    wheels_repo(
-        name = "awq_lint_tools",
-        lock = python_lock("3.11"),
-        packages = LINT_PACKAGES,
-    )
-    wheels_repo(
-        name = "awq_cuda_binary_tools",
-        lock = python_lock("3.11"),
-        packages = CUDA_BINARY_TOOLS,
-    )
-    wheels_repo(
-        name = "awq_uv",
-        lock = python_lock("3.11"),
-        packages = LOCK_PACKAGES,
-    )
     buildifier_repo(
         name = "awq_buildifier",
         version = BUILDIFIER.version,
         sha256 = BUILDIFIER.sha256,
     )
+
+def awq_dependencies():
+    """Declares the repositories."""
+    environment_repo(name = "awq_environment")
+    host_compiler_repo(name = "awq_host_compiler")
+    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
+    _cuda_repositories()
+    _torch_repositories()
+    _tool_repositories()

@@ -44,42 +44,62 @@ RULES = {
     ),
 }
 
+# Processors that modules are built for and that builds run on.
+PROCESSORS = ["x86_64", "aarch64"]
+
 PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 
-CUDA = struct(
-    version = "13.0",
-    lock = Label("//third_party/cuda:cuda_13_0.txt"),
-)
+DEFAULT_PYTHON = "3.11"
 
-TORCH_VERSION = "2.11.0"
+_REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
-# What `import torch` needs besides torch itself. Triton is left out: only compiling with inductor uses it.
-TORCH_RUNTIME_PACKAGES = [
-    "filelock",
-    "fsspec",
-    "jinja2",
-    "markupsafe",
-    "mpmath",
-    "networkx",
-    "numpy",
-    "nvidia-cublas",
-    "nvidia-cuda-cupti",
-    "nvidia-cuda-nvrtc",
-    "nvidia-cuda-runtime",
-    "nvidia-cudnn-cu13",
-    "nvidia-cufft",
-    "nvidia-cufile",
-    "nvidia-curand",
-    "nvidia-cusolver",
-    "nvidia-cusparse",
-    "nvidia-cusparselt-cu13",
-    "nvidia-nccl-cu13",
-    "nvidia-nvjitlink",
-    "nvidia-nvshmem-cu13",
-    "nvidia-nvtx",
-    "setuptools",
-    "sympy",
-    "typing-extensions",
+# The CUDA toolkits that the build can bring along. 13.0 comes as wheels; of older ones NVIDIA publishes no complete
+# wheels, but archives, which a manifest lists with their checksums.
+CUDA_TOOLKITS = {
+    "11.8": struct(
+        manifest = _REDIST + "redistrib_11.8.0.json",
+        sha256 = "941a950a4ab3b95311c50df7b3c8bca973e0cdda76fc2f4b456d2d5e4dac0281",
+    ),
+    "12.1": struct(
+        manifest = _REDIST + "redistrib_12.1.1.json",
+        sha256 = "bafea3cb83a4cf5c764eeedcaac0040d0d3c5db3f9a74550da0e7b6ac24d378c",
+    ),
+    "12.4": struct(
+        manifest = _REDIST + "redistrib_12.4.1.json",
+        sha256 = "9cd815f3b71c2e3686ef2219b7794b81044f9dcefaa8e21dacfcb5bc4d931892",
+    ),
+    "13.0": struct(
+        lock = Label("//third_party/wheels/locks:cuda_13_0_py311.txt"),
+    ),
+}
+
+# The releases of PyTorch that the build can bring along: the CUDA version each is built with, and the Pythons it has
+# wheels for.
+TORCH_RELEASES = {
+    "2.3.0": struct(
+        cuda = "12.1",
+        pythons = ["3.10", "3.11", "3.12"],
+    ),
+    "2.6.0": struct(
+        cuda = "12.4",
+        pythons = PYTHON_VERSIONS,
+    ),
+    "2.11.0": struct(
+        cuda = "13.0",
+        pythons = PYTHON_VERSIONS,
+    ),
+}
+
+DEFAULT_TORCH = "2.11.0"
+
+DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
+
+# Required by torch, but importing it and calling kernels needs none of these (inductor compiles with triton).
+TORCH_UNUSED_PACKAGES = [
+    "cuda-bindings",
+    "cuda-pathfinder",
+    "cuda-toolkit",
+    "triton",
 ]
 
 TEST_PACKAGES = [
@@ -132,5 +152,9 @@ EXTRA_PACKAGES = {
 }
 
 def python_lock(version):
-    """The lock file of the wheels for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:python_{}.txt".format(version.replace(".", "_")))
+    """The lock file of tools for a Python version such as "3.11"."""
+    return Label("//third_party/wheels/locks:tools_py{}.txt".format(version.replace(".", "")))
+
+def torch_lock(torch, python):
+    """The lock file of a PyTorch release and what it requires, for a Python version such as "3.11"."""
+    return Label("//third_party/wheels/locks:torch_{}_py{}.txt".format(torch.replace(".", "_"), python.replace(".", "")))

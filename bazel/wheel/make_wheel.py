@@ -75,13 +75,9 @@ def macros(header: str, *names: str) -> list[str]:
     return found
 
 
-def locked(lock: str) -> dict[str, tuple[str, list[str]]]:
-    """Name to version and sha256 sums, of a lock file in pip's format."""
-    found = {}
-    for line in lock.replace("\\\n", " ").splitlines():
-        if match := re.match(r"([\w.-]+)==(\S+)", line):
-            found[match[1].lower()] = (match[2], re.findall(r"sha256:([0-9a-f]{64})", line))
-    return found
+def locked(lock: str) -> dict[str, str]:
+    """Name to version, of a lock file in pip's format."""
+    return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE)}
 
 
 def bill_of_materials(name: str, version: str, parts: dict[str, Any]) -> str:
@@ -114,11 +110,7 @@ def bill_of_materials(name: str, version: str, parts: dict[str, Any]) -> str:
     lock = locked(parts["lock"])
     for part, what in _TOOLKIT_PARTS.items():
         if part in lock:
-            exact, sums = lock[part]
-            entry = component(part, exact, _NVIDIA_LICENSE, what, pypi(part, exact))
-            if len(sums) == 1:
-                entry["hashes"] = [{"alg": "SHA-256", "content": sums[0]}]
-            components.append(entry)
+            components.append(component(part, lock[part], _NVIDIA_LICENSE, what, pypi(part, lock[part])))
     if not any(entry["name"] in _TOOLKIT_PARTS for entry in components):
         what = "CUDA runtime, linked statically, headers and device mathematics library"
         purl = f"pkg:generic/cuda-toolkit@{parts['cuda']}"

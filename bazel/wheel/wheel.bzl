@@ -33,11 +33,12 @@ def _extension_wheel_impl(ctx):
     torch_files = torch[DefaultInfo].files.to_list() + torch[DefaultInfo].default_runfiles.files.to_list()
     torch_files = {f.path: f for f in torch_files}.values()
     torch_version = _one(torch_files, "/torch/version.py", torch.label)
-    licenses = {
-        "LICENSE": ctx.file.license,
-        "torch/LICENSE": _one(torch_files, ".dist-info/licenses/LICENSE", torch.label),
-        "cuda/LICENSE.txt": ctx.file.toolkit_license,
-    }
+    licenses = {"LICENSE": ctx.file.license}
+    for f in ctx.files.toolkit_license:
+        licenses["cuda/LICENSE"] = f
+    for f in torch_files:
+        if f.basename == "LICENSE" and ".dist-info/" in f.path and "/torch-" in f.path:
+            licenses["torch/LICENSE"] = f
     pybind11_header = _one(_headers(ctx.attr.pybind11), "/pybind11/detail/common.h", ctx.attr.pybind11.label)
     cuda_header = _one(_headers(ctx.attr.cuda_runtime), "/cuda_runtime_api.h", ctx.attr.cuda_runtime.label)
 
@@ -88,7 +89,7 @@ _extension_wheel = rule(
         "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),
         "requires_python": attr.string(mandatory = True, doc = "The oldest Python."),
         "summary": attr.string(mandatory = True, doc = "One line about the wheel."),
-        "toolkit_license": attr.label(mandatory = True, allow_single_file = True, doc = "The CUDA toolkit's licence."),
+        "toolkit_license": attr.label(mandatory = True, doc = "The CUDA toolkit's licence, as far as there is one."),
         "toolkit_lock": attr.label(allow_single_file = True, doc = "What the toolkit is made of, for the bill of materials."),
         "torch": attr.label(mandatory = True, doc = "PyTorch's Python package."),
         "version": attr.string(mandatory = True, doc = "Version without a local part."),

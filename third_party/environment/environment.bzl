@@ -2,21 +2,37 @@
 
 _VARIABLES = ["TORCH_CUDA_ARCH_LIST"]
 
+def _host_compiler(rctx):
+    """The compiler that Bazel's own detection takes: what CC names, else gcc. None if it cannot be asked."""
+    name = rctx.os.environ.get("CC") or "gcc"
+    path = rctx.path(name) if name.startswith("/") else rctx.which(name)
+    if not path or not path.exists:
+        return None
+    version = rctx.execute([path, "-dumpfullversion", "-dumpversion"], timeout = 60)
+    about = rctx.execute([path, "--version"], timeout = 60)
+    if version.return_code != 0 or about.return_code != 0:
+        return None
+    return {
+        "kind": "clang" if "clang" in about.stdout else "gcc",
+        "path": str(path),
+        "version": version.stdout.strip(),
+    }
+
 def _environment_repo_impl(rctx):
     lines = ["\"\"\"Taken from the environment and the machine.\"\"\"", ""]
     for name in _VARIABLES:
         lines.append("{} = {}".format(name, repr(rctx.os.environ.get(name, ""))))
+    lines.append("HOST_COMPILER = {}".format(repr(_host_compiler(rctx))))
 
     # The driver's device file: a container that may use a GPU has it.
-    has_gpu = rctx.path("/dev/nvidiactl").exists
-    lines.append("HAS_GPU = {}".format(has_gpu))
+    lines.append("HAS_GPU = {}".format(rctx.path("/dev/nvidiactl").exists))
     rctx.file("environment.bzl", "\n".join(lines) + "\n", executable = False)
     rctx.file("BUILD.bazel", "", executable = False)
 
 environment_repo = repository_rule(
     implementation = _environment_repo_impl,
-    doc = "Reads the environment variables that the build honours, only these, and whether there is a GPU for tests.",
-    environ = _VARIABLES,
+    doc = "Reads the environment variables that the build honours, only these, the C++ compiler, and whether there is a GPU.",
+    environ = _VARIABLES + ["CC", "PATH"],
     configure = True,
     local = True,
 )

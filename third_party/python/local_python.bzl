@@ -1,5 +1,6 @@
 """A CPython that is installed on the machine, under the target names that rules_python's own interpreters have."""
 
+load("//third_party:unavailable.bzl", "unavailable_targets")
 load(":interpreters.bzl", "find_interpreter")
 
 _BUILD = """\
@@ -28,19 +29,6 @@ cc_library(
 )
 """
 
-_MISSING_BUILD = """\
-load("{rule}", "missing_python")
-
-[
-    missing_python(
-        name = name,
-        message = {message},
-        visibility = ["//visibility:public"],
-    )
-    for name in ["python_headers", "python_runtimes", "py3_runtime"]
-]
-"""
-
 def _local_python_repo_impl(rctx):
     version = rctx.attr.version
     interpreter, reasons = find_interpreter(rctx, [version], ["headers"])
@@ -52,7 +40,7 @@ def _local_python_repo_impl(rctx):
             v = version,
             reasons = "\n".join(["  " + r for r in reasons]) or "  nothing there",
         )
-        rctx.file("BUILD.bazel", _MISSING_BUILD.format(rule = Label(":missing_python.bzl"), message = repr(message)), executable = False)
+        rctx.file("BUILD.bazel", unavailable_targets(["python_headers", "python_runtimes", "py3_runtime"], message), executable = False)
         return
     rctx.symlink(interpreter.include, "include")
     rctx.file("BUILD.bazel", _BUILD.format(path = interpreter.path), executable = False)

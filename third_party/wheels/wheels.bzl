@@ -6,6 +6,7 @@ which pip and which mirror delivered it makes no difference to the bits (and a c
 The wheels may be for another Python version or platform than the one that runs pip.
 """
 
+load("//config:checks.bzl", "download_failed", "format_problem")
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 
 # pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
@@ -94,16 +95,8 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
         quiet = False,  # pip says what it fetches and how large it is
     )
     if result.return_code != 0:
-        fail(("\n\npip could not download {packages} (locked in {lock}, for CPython {version} on linux-{cpu}):\n{output}\n" +
-              "Cure: the wheels must be reachable through pip's configured index and proxy (`{pip} -m pip config list`, https_proxy); a hash that\n" +
-              "does not match means that the index delivered another file than the lock names: do not use it.\n").format(
-            packages = ", ".join(packages),
-            lock = lock,
-            version = python_version,
-            cpu = cpu,
-            pip = pip.path,
-            output = (result.stdout + result.stderr).strip()[-4000:],
-        ))
+        what = "{} for CPython {} on linux-{}".format(", ".join(packages), python_version, cpu)
+        fail(format_problem(download_failed(what, str(lock), (result.stdout + result.stderr).strip()[-4000:])))
     for wheel in rctx.path("wheels").readdir():
         rctx.report_progress("unpacking " + wheel.basename)
 
@@ -141,10 +134,14 @@ exports_files(glob(["site-packages/**"], exclude = ["**/* *"]))
 """
 
 def _wheels_repo_impl(rctx):
+    packages = rctx.attr.packages
+    if not packages:
+        locked = locked_requirements(rctx.read(rctx.path(rctx.attr.lock)))
+        packages = [p for p in locked if p not in rctx.attr.exclude]
     download_wheels(
         rctx,
         rctx.attr.lock,
-        rctx.attr.packages,
+        packages,
         rctx.attr.python_version,
         rctx.attr.cpu,
         "site-packages",
@@ -156,7 +153,8 @@ wheels_repo = repository_rule(
     doc = "Unpacked wheels as one `py_library` named `site_packages`, with their files exported.",
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Requirements with versions and hashes, as uv or pip-compile writes them."),
-        "packages": attr.string_list(mandatory = True, doc = "Distributions to take from the lock; what they require is not added."),
+        "packages": attr.string_list(doc = "Distributions to take from the lock; what they require is not added. Empty: all."),
+        "exclude": attr.string_list(doc = "Distributions not to take, if all others are."),
         "python_version": attr.string(default = "3.11", doc = "The CPython the wheels are for."),
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheels are for."),
         "additional_build_content": attr.string(doc = "Appended to the BUILD file."),

@@ -1,0 +1,58 @@
+"""The targets of @awq_cuda: one of the toolkits, by //config:cuda and by processor."""
+
+load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS")
+
+def _repo(version, cpu):
+    return "@awq_cuda_{}_{}".format(version.replace(".", "_"), cpu)
+
+def cuda_targets(name):
+    """Declares the toolchains and what else of the toolkit the build uses.
+
+    Args:
+      name: prefix of helper targets.
+    """
+    repos = {
+        (version, cpu): _repo(version, cpu)
+        for version in CUDA_TOOLKITS
+        for cpu in PROCESSORS
+    } | {("local", cpu): "@awq_cuda_local" for cpu in PROCESSORS}
+
+    # nvcc runs on one processor, and compiles for the one that the C++ toolchain is for.
+    for (version, cpu), repo in repos.items():
+        native.toolchain(
+            name = "nvcc_{}_{}".format(version, cpu),
+            exec_compatible_with = ["@platforms//os:linux", "@platforms//cpu:" + cpu],
+            target_compatible_with = ["@platforms//os:linux"],
+            target_settings = [Label("//config:cuda_" + version)],
+            toolchain = repo + "//:nvcc_toolchain",
+            toolchain_type = "@rules_cuda//cuda:toolchain_type",
+        )
+
+    # The runtime is for the processor that the modules are for.
+    for target, registered in {
+        "host_config.h": None,
+        "license": Label("//third_party/cuda:no_license"),
+        "nvcc": None,
+        "runtime": "@rules_cuda//cuda:runtime",
+    }.items():
+        for version in CUDA_TOOLKITS.keys() + ["local"]:
+            native.alias(
+                name = "{}_{}_{}".format(name, target, version),
+                actual = select({
+                    "@platforms//cpu:" + cpu: "{}//:{}".format(repos[(version, cpu)], target)
+                    for cpu in PROCESSORS
+                }),
+            )
+        native.alias(
+            name = target,
+            actual = select({
+                Label("//config:cuda_" + version): ":{}_{}_{}".format(name, target, version)
+                for version in CUDA_TOOLKITS.keys() + ["local"]
+            } | ({Label("//config:cuda_registered"): registered} if registered else {})),
+            visibility = ["//visibility:public"],
+        )
+    native.alias(
+        name = "local_source",
+        actual = "@awq_cuda_local//:source",
+        visibility = ["//visibility:public"],
+    )
