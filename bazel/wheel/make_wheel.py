@@ -2,9 +2,9 @@
 
     make_wheel.py DESCRIPTION.json OUTPUT_FOLDER
 
-The wheel's name tells what it fits: the local version names PyTorch and its CUDA, the platform tag the oldest glibc that has
-the symbols the modules need. Same input, same bits: entries are sorted, dated 1980 and stored without compression, because
-zlib's output differs between its implementations (the bulk, machine code, is compressed by nvcc already).
+The wheel's name tells what it fits: the local version names PyTorch and its CUDA, the platform tag the oldest glibc
+that has the symbols the modules need. Same input, same bits: entries are sorted, dated 1980 and stored without
+compression, because zlib's output differs between its implementations (nvcc has compressed the machine code).
 """
 
 from __future__ import annotations

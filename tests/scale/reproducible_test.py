@@ -1,8 +1,8 @@
 """Another checkout, user and environment give the same bits.
 
-The modules and the wheel that Bazel hands to this test are compared with those that another Bazel builds from a copy of
-the source tree: without any cache, in another folder, for another user, with another umask and locale, on a machine that
-seems to have a CUDA toolkit, headers and flags of its own.
+The modules and the wheel that Bazel hands to this test are compared with those that another Bazel builds from a copy
+of the source tree: without any cache, in another folder, for another user, with another umask and locale, on a machine
+that seems to have a CUDA toolkit, headers and flags of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Copies of the source tree that are built by a Bazel of their own: another folder, user, home and output base.
 
-Only the downloads are shared with the Bazel that runs the test: the unpacked CUDA toolkit and PyTorch, whose content the
-lock files fix, and the private Bazel that `bazelw` may have set up.
+Only the downloads are shared with the Bazel that runs the test: the unpacked CUDA toolkit and PyTorch, whose content
+the lock files fix, and the private Bazel that `bazelw` may have set up.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ COMPILERS = ("CppCompile", "CppLink", "CppArchive", "CudaCompile")
 
 
 def flags() -> list[str]:
-    """The settings of the build that the test belongs to, from the BUILD file."""
-    return os.environ["SETTINGS"].split()
+    """The settings of the build that the test belongs to."""
+    archs = pathlib.Path(os.environ["CUDA_ARCHS"]).read_text().strip()
+    settings = {name: os.environ[f"BUILT_FOR_{name.upper()}"] for name in ("cuda", "python", "torch")}
+    return [f"--//config:{name}={value}" for name, value in {**settings, "cuda_archs": archs}.items()]
 
 
 def scratch() -> pathlib.Path:
@@ -40,17 +42,19 @@ def shared_repositories() -> list[str]:
     import torch
 
     repositories = pathlib.Path(torch.__file__).resolve().parents[2]
-    wanted = [r for r in repositories.iterdir() if re.search(r"awq_(torch|cuda)", r.name) and (r / "BUILD.bazel").exists()]
+    wanted = [
+        r for r in repositories.iterdir() if re.search(r"awq_(torch|cuda)", r.name) and (r / "BUILD.bazel").exists()
+    ]
     assert any("toolkit" in r.name for r in wanted), f"no toolkit in {repositories}"
     return [f"--override_repository={r.name}={r}" for r in sorted(wanted) if "runtime" not in r.name]
 
 
 class Checkout:
-    """A copy of the source tree, and the Bazel that builds it. To be used in a `with` statement, which ends the Bazel."""
+    """A copy of the source tree, and the Bazel that builds it, which ends with the `with` block."""
 
     def __init__(self, name: str, environment: dict[str, str] | None = None, umask: int = 0o022) -> None:
         folder = scratch() / name
-        self.root = folder / "source tree of another name".replace(" ", "-")
+        self.root = folder / "source-tree-of-another-name"
         self.log = folder / "execution.json"
         self._umask = umask
         self._base = folder / "output-base"

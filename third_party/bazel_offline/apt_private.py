@@ -136,12 +136,13 @@ def parse_print_uris(text):
 class PrivateApt:
     """apt-get with all of its state in one folder, reading one Debian mirror."""
 
-    def __init__(self, folder, lock_fd):
+    def __init__(self, folder, lock_fd, not_needed=()):
         """Prepares the folder; archives that an interrupted run left there are kept.
 
         Args:
           folder: absolute path, made where missing.
           lock_fd: the set-up's lock. apt inherits it: one that outlives a killed set-up keeps the next one waiting.
+          not_needed: packages to take as installed, besides those that Bazel does without.
         """
         self.archives = os.path.join(folder, "archives")
         self._folder = folder
@@ -150,7 +151,7 @@ class PrivateApt:
         shutil.rmtree(os.path.join(folder, "lists"), ignore_errors=True)
         for name in ("lists/partial", "archives/partial", "no-archives/partial"):
             os.makedirs(os.path.join(folder, name), exist_ok=True)
-        self._write("status", "".join(map(_installed_stanza, _NOT_NEEDED)))
+        self._write("status", "".join(map(_installed_stanza, [*_NOT_NEEDED, *not_needed])))
         self._write("sources.list", "")
         acquire = [line for line in _output(["apt-config", "dump"]).splitlines() if line.startswith("Acquire::")]
         self._write("apt.conf", "\n".join(acquire) + "\n" + _SETTINGS.format(folder=folder))
@@ -202,8 +203,12 @@ class PrivateApt:
                 f"{bazel_version}: put bazelisk or a Bazel on PATH, or point apt at a snapshot of {SUITE} from the "
                 "date in third_party/bazel_offline/packages.lock"
             )
+        return self.plan_packages([f"bazel-bootstrap={exact[0]}", *_WANTED])
+
+    def plan_packages(self, wanted):
+        """Returns the packages that make up the wanted ones, as parse_print_uris() does."""
         result = self._apt(
-            "apt-get", "install", f"bazel-bootstrap={exact[0]}", *_WANTED, "--print-uris",
+            "apt-get", "install", *wanted, "--print-uris",
             # The listing shows MD5 otherwise; downloads are checked against every hash in the index either way.
             "-o", "Acquire::ForceHash=SHA256",
             # An empty folder, because the listing leaves out what is already downloaded.
@@ -211,7 +216,7 @@ class PrivateApt:
         )  # fmt: skip
         plan = parse_print_uris(result.stdout)
         if result.returncode != 0 or not plan:
-            raise SetupError(f"apt finds no way to install Bazel {bazel_version}:\n{explain_failure(result.stdout)}")
+            raise SetupError(f"apt finds no way to install {' '.join(wanted)}:\n{explain_failure(result.stdout)}")
         return plan
 
     def download(self, plan):
