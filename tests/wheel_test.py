@@ -1,4 +1,4 @@
-"""The wheel holds what it says, installs into a clean environment, works there, and refuses another PyTorch in words."""
+"""The wheel holds what it says, installs into a clean environment, works there, refuses another PyTorch in words."""
 
 from __future__ import annotations
 
