@@ -3,8 +3,18 @@
 #include "csrc/w8a8/w8a8.h"
 #include "csrc/w8a8/w8a8_mma.cuh"
 
+// 1 where the build has the kernel that is compiled for Hopper alone.
+#ifndef AWQ_W8A8_SM90
+#define AWQ_W8A8_SM90 0
+#endif
+#if AWQ_W8A8_SM90
+#include "csrc/w8a8/gemm_sm90.h"
+#endif
+
 namespace awq {
 namespace w8a8 {
+
+// ---- mma.sync: any device ---------------------------------------------------------------------------------------------
 
 //                         M    N    K  stages  warps M, N, K  blocks per SM
 using Skinny = MmaConfig<16, 32, 512, 4, 1, 2, 4, 2>;
@@ -123,6 +133,79 @@ const Choice* find_choice(const W8A8GemmParams& p, const DeviceInfo& device) {
   return nullptr;
 }
 
+// ---- Hopper's kernel --------------------------------------------------------------------------------------------------
+
+#if AWQ_W8A8_SM90
+// One line of Hopper's table: tiles of one number of tokens.
+struct Sm90Choice {
+  int tokens;
+  bool many_rows;  // serves more rows than a tile has
+  int max_channels;
+  bool spread;  // tiles of fewer channels are possible
+  int tile_cost;
+  int narrow_channels;  // up to so many, the first launch
+  cudaError_t (*launch_narrow)(const W8A8GemmParams&, int, cudaStream_t);
+  cudaError_t (*launch)(const W8A8GemmParams&, int, cudaStream_t);
+};
+
+template <typename Narrow, typename Wide>
+constexpr Sm90Choice sm90_choice(int tile_cost, bool many_rows) {
+  static_assert(Narrow::kTokens == Wide::kTokens && Narrow::kSpread == Wide::kSpread &&
+                    Narrow::kSmemBytes == Wide::kSmemBytes,
+                "one line");
+  return {Wide::kTokens, many_rows,           Wide::kMaxChannels,       Wide::kSpread,
+          tile_cost,     Narrow::kMaxChannels, launch_gemm_sm90<Narrow>, launch_gemm_sm90<Wide>};
+}
+
+// The line is taken whose tiles need the least time: rounds over the machine times the cost of a tile. The costs are
+// measured, in percent of a tile of 128 tokens, where there are several rounds of each: docs/kernels/w8a8.md. For few
+// rows, reading the weights takes all the time, and the least tile that holds the rows reads the fewest activations.
+constexpr Sm90Choice kSm90Choices[] = {
+    sm90_choice<GemmSm90Tokens16, GemmSm90Tokens16Wide>(50, false),
+    sm90_choice<GemmSm90Tokens32, GemmSm90Tokens32Wide>(55, false),
+    sm90_choice<GemmSm90Tokens64, GemmSm90Tokens64Wide>(65, true),
+    sm90_choice<GemmSm90Tokens128, GemmSm90Tokens128>(100, true),
+    sm90_choice<GemmSm90Tokens256, GemmSm90Tokens256>(187, true),
+};
+
+// How a problem is cut on Hopper.
+struct Sm90Plan {
+  const Sm90Choice* choice;  // null where the kernel does not serve the problem
+  int channels;              // of a tile
+};
+
+Sm90Plan make_sm90_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
+  constexpr int64_t kMaxSize = int64_t{1} << 30;
+  Sm90Plan plan{};
+  if (device.arch != 90 || device.max_smem_bytes_per_block < GemmSm90Tokens16::kSmemBytes || p.k == 0 ||
+      p.n % kVecElems<__half> != 0 || !is_aligned(p.out_feats) || p.m > kMaxSize || p.n > kMaxSize) {
+    return plan;
+  }
+  const auto divide = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  int64_t least_cost = INT64_MAX;
+  for (const Sm90Choice& choice : kSm90Choices) {
+    const int64_t token_tiles = divide(p.m, choice.tokens);
+    if (token_tiles > 1 && !choice.many_rows) continue;
+    const int64_t tiles = token_tiles * divide(p.n, choice.max_channels);
+    const int64_t rounds = divide(tiles, device.sm_count);
+    if (tiles > kMaxSize || rounds * choice.tile_cost >= least_cost) continue;
+    least_cost = rounds * choice.tile_cost;
+    // As many tiles as these rounds hold, so that all blocks read about as much.
+    const int64_t channel_tiles = rounds * device.sm_count / token_tiles;
+    const int64_t spread_channels = divide(divide(p.n, channel_tiles), kVecElems<__half>) * kVecElems<__half>;
+    plan = {&choice, choice.spread ? static_cast<int>(spread_channels) : choice.max_channels};
+  }
+  return plan;
+}
+
+cudaError_t launch(const W8A8GemmParams& p, const Sm90Plan& plan, cudaStream_t stream) {
+  const Sm90Choice& choice = *plan.choice;
+  return (plan.channels <= choice.narrow_channels ? choice.launch_narrow : choice.launch)(p, plan.channels, stream);
+}
+#endif
+
+// ---- Both -------------------------------------------------------------------------------------------------------------
+
 bool sizes_fit(const W8A8GemmParams& p) {
   const auto fits = [](int64_t size) { return size >= 0 && size <= INT32_MAX; };
   return fits(p.m) && fits(p.n) && fits(p.k) && p.k % kW8A8KAlignElems == 0;
@@ -134,6 +217,9 @@ size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params) {
   DeviceInfo device;
   if (!w8a8::sizes_fit(params) || params.m == 0 || params.n == 0) return 0;
   if (current_device_info(&device) != cudaSuccess) return 0;  // the launch will report it
+#if AWQ_W8A8_SM90
+  if (w8a8::make_sm90_plan(params, device).choice != nullptr) return 0;
+#endif
   const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   return choice == nullptr ? 0 : choice->plan(params, device).workspace_bytes();
 }
@@ -145,6 +231,11 @@ cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cuda
   if (params.m == 0 || params.n == 0) return cudaSuccess;
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+#if AWQ_W8A8_SM90
+  if (const w8a8::Sm90Plan plan = w8a8::make_sm90_plan(params, device); plan.choice != nullptr) {
+    return w8a8::launch(params, plan, stream);
+  }
+#endif
   const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   if (choice == nullptr) return cudaErrorInvalidValue;
   return choice->launch(params, choice->plan(params, device), workspace, stream);
