@@ -114,8 +114,8 @@ __device__ __forceinline__ void fence_before_store_box() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
-// Four 8x8 matrices of 16-bit elements to shared memory, transposed: lane 8j + i gives the address of what becomes row i
-// of matrix j (16 bytes, 16-byte aligned); lane 4i + c gives in fragment[j] the elements 2c and 2c + 1 of column i.
+// Four 8x8 matrices of 16-bit elements to shared memory, transposed: lane 8j + i gives the address of what becomes row
+// i of matrix j (16 bytes, 16-byte aligned); lane 4i + c gives in fragment[j] the elements 2c and 2c + 1 of column i.
 __device__ __forceinline__ void stmatrix_x4_transposed(uint32_t row_address, const uint32_t (&fragment)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
                "r"(fragment[0]), "r"(fragment[1]), "r"(fragment[2]), "r"(fragment[3])
@@ -143,7 +143,8 @@ __device__ __forceinline__ void acquire_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-// ---- wgmma: the matrix product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on ------------------------
+// ---- wgmma: the matrix product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on
+// ------------------------
 
 // Orders earlier accesses to the registers of sums and operands before the products that follow.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -244,15 +245,15 @@ __device__ __forceinline__ void wgmma_int8(int (&d)[kRegisters], uint64_t a, uin
 #define AWQ_R32(i) AWQ_R16(i), AWQ_R16(i + 16)
 #define AWQ_R64(i) AWQ_R32(i), AWQ_R32(i + 32)
 #define AWQ_R128(i) AWQ_R64(i), AWQ_R64(i + 64)
-#define AWQ_WGMMA_INT8(columns, registers, names, operands, inputs, flag)                                           \
-  template <>                                                                                                       \
-  __device__ __forceinline__ void wgmma_int8<registers>(int (&d)[registers], uint64_t a, uint64_t b,                \
-                                                        bool accumulate) {                                          \
-    asm volatile("{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, " flag                                         \
-                 ", 0;\nwgmma.mma_async.sync.aligned.m64n" columns "k32.s32.s8.s8 {" names "}, " inputs             \
-                 ", accumulate;\n}"                                                                                 \
-                 : operands                                                                                         \
-                 : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));                                              \
+#define AWQ_WGMMA_INT8(columns, registers, names, operands, inputs, flag)                               \
+  template <>                                                                                           \
+  __device__ __forceinline__ void wgmma_int8<registers>(int (&d)[registers], uint64_t a, uint64_t b,    \
+                                                        bool accumulate) {                              \
+    asm volatile("{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, " flag                             \
+                 ", 0;\nwgmma.mma_async.sync.aligned.m64n" columns "k32.s32.s8.s8 {" names "}, " inputs \
+                 ", accumulate;\n}"                                                                     \
+                 : operands                                                                             \
+                 : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));                                  \
   }
 AWQ_WGMMA_INT8("16", 8, AWQ_NAMES8, AWQ_R8(0), "%8, %9", "%10")
 AWQ_WGMMA_INT8("32", 16, AWQ_NAMES16, AWQ_R16(0), "%16, %17", "%18")

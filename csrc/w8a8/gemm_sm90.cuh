@@ -5,6 +5,12 @@
 // come from shared memory. One thread keeps a ring of stages filled; blocks stay and take one tile after another, so
 // that the ring is full again by the time a tile's results are on their way out.
 //
+// Not worth it (H200, us, each within one run): two blocks of a cluster, each fetching half of their common activations
+// for both (28672 x 4096: 212 instead of 159 for 1024 rows, 789 instead of 614 for 4096); two, four or eight blocks of
+// a cluster that share K and add up through one another's shared memory (4096 x 4096, 128 rows: 16.0 to 28.7 with 128
+// tokens, where smaller tiles take 13.0); starting every tile at another place in K, against hot lines in L2 (no
+// difference).
+//
 //   shared operands    128-byte rows, 128 columns of a channel or a token
 //   shared results     128-byte rows, 64 channels of a token
 //   both               16-byte chunks permuted by exclusive or with the row, as the copy engine does it
@@ -41,7 +47,7 @@ struct Args {
   int channels;  // of a tile
   int channel_tiles, token_tiles;
   int stages;
-  bool weights_once;  // all that read a weight run at the same time
+  bool weights_once;  // all blocks that read a weight do so at about the same time
 };
 
 // Shared memory after the ring. The copy engine's permutation is made from address bits, hence the alignment.
@@ -59,28 +65,26 @@ struct Ring {
   uint8_t* base;
   const Args& args;
 
-  __device__ __forceinline__ int channels() const { return Config::kSpread ? args.channels : Config::kMaxChannels; }
-  __device__ __forceinline__ int stages() const { return Config::kSpread ? args.stages : Config::kFullStages; }
-  __device__ __forceinline__ int weights_bytes() const { return channels() * Config::kTileK; }
+  __device__ __forceinline__ int weights_bytes() const { return args.channels * Config::kTileK; }
   __device__ __forceinline__ int stage_bytes() const { return weights_bytes() + Config::kTokens * Config::kTileK; }
   __device__ __forceinline__ uint8_t* weights(int stage) const { return base + stage * stage_bytes(); }
   __device__ __forceinline__ uint8_t* activations(int stage) const { return weights(stage) + weights_bytes(); }
 };
 
-// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles,
-// so that both its activations and its weights are read from L2 by all but the first. Groups of 4, 16 or 32 tiles are
-// no faster.
-constexpr int kGroupTiles = 8;
 struct Tile {
   int first_channel, first_token;
 };
+
+// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles,
+// so that both its activations and its weights are read from L2 by all but the first. Groups of 4, 16 or 32 tiles are
+// no faster.
 template <class Config>
 __device__ __forceinline__ Tile place_tile(const Args& args, int tile) {
+  constexpr int kGroupTiles = 8;
   const int group_size = kGroupTiles * args.channel_tiles;
   const int group = tile / group_size, in_group = tile % group_size;
   const int group_tokens = min(kGroupTiles, args.token_tiles - group * kGroupTiles);
-  return {in_group / group_tokens * args.channels,
-          (group * kGroupTiles + in_group % group_tokens) * Config::kTokens};
+  return {in_group / group_tokens * args.channels, (group * kGroupTiles + in_group % group_tokens) * Config::kTokens};
 }
 
 // ---- The filling thread ---------------------------------------------------------------------------------------------
@@ -103,7 +107,7 @@ __device__ __forceinline__ void fill_stages(const Ring<Config>& ring, SharedStor
 #pragma unroll
       for (int line = 0; line < Config::kLines; ++line) {
         const int column = k_tile * Config::kTileK + line * kBoxRowBytes;
-        uint8_t* const weights_line = weights + line * ring.channels() * kBoxRowBytes;
+        uint8_t* const weights_line = weights + line * args.channels * kBoxRowBytes;
         if (args.weights_once) {
           ptx::copy_box(weights_line, weights_map, column, tile.first_channel, full, evict_first);
         } else {
@@ -111,7 +115,7 @@ __device__ __forceinline__ void fill_stages(const Ring<Config>& ring, SharedStor
         }
         ptx::copy_box(activations + line * Config::kTokens * kBoxRowBytes, in_map, column, tile.first_token, full);
       }
-      position.advance(ring.stages());
+      position.advance(args.stages);
     }
   }
 }
@@ -123,8 +127,8 @@ __device__ __forceinline__ void fill_stages(const Ring<Config>& ring, SharedStor
 template <class Config>
 using Sums = int[Config::kRowTiles][Config::kTokens / 2];
 
-// Number of the thread's warpgroup. By a shuffle, so that the compiler sees that it is the same for a warp and computes
-// the operands' addresses once per warp.
+// Number of the thread's warpgroup. By a shuffle, so that the compiler sees that it is the same for the warp and keeps
+// the operands' descriptors in uniform registers; else it moves them there before every product, at 3% of the time.
 __device__ __forceinline__ int warpgroup_of_block() { return __shfl_sync(0xffffffffu, threadIdx.x / 128, 0); }
 
 // Scale and bias of a lane's channels.
@@ -167,9 +171,8 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
     for (int line = 0; line < Config::kLines; ++line) {
 #pragma unroll
       for (int step = 0; step < kLineSteps; ++step) {
-        const uint64_t a = weights + (line * ring.channels() * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
-        const uint64_t b =
-            activations + (line * Config::kTokens * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
+        const uint64_t a = weights + (line * ring.args.channels * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
+        const uint64_t b = activations + (line * Config::kTokens * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
 #pragma unroll
         for (int t = 0; t < Config::kRowTiles; ++t) {
           ptx::wgmma_int8(sum[t], a + t * kRowTileStep, b, k_tile > 0 || line > 0 || step > 0);
@@ -180,7 +183,7 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
     ptx::wgmma_wait<1>();
     if (k_tile > 0) hand_back(previous);
     previous = position.stage;
-    position.advance(ring.stages());
+    position.advance(ring.args.stages);
   }
   ptx::wgmma_wait<0>();
 #pragma unroll
@@ -190,8 +193,8 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
 
 // Scales a unit, the lane's sums of two times eight tokens, and lays it out in `rows` as tokens of 64 channels whose
 // chunks are permuted as the copy engine expects it.
-__device__ __forceinline__ void stage_unit(uint8_t (*rows)[kBoxRowBytes], const int (&sum)[8], const float* token_scales,
-                                           const float (&scale)[2], const float (&bias)[2]) {
+__device__ __forceinline__ void stage_unit(uint8_t (*rows)[kBoxRowBytes], const int (&sum)[8],
+                                           const float* token_scales, const float (&scale)[2], const float (&bias)[2]) {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   uint32_t packed[4];
 #pragma unroll
@@ -224,24 +227,19 @@ struct Output {
   // whole lines while the warps go on, but takes boxes of 64 channels only.
   __device__ __forceinline__ void store(const uint8_t (*rows)[kBoxRowBytes], int channel, int end_channel,
                                         int token) const {
-    if constexpr (Config::kSpread) {
-      if (args.channels % 64 != 0) {
-        for (int i = thread; i < Config::kResultTokens * kRowChunks; i += Config::kWarpgroupThreads) {
-          const int row = i / kRowChunks, chunk = i % kRowChunks;
-          const int at = channel + chunk * (kChunkBytes / 2);
-          if (token + row >= args.m || at >= end_channel) continue;
-          *reinterpret_cast<uint4*>(args.out + int64_t{token + row} * args.n + at) =
-              *reinterpret_cast<const uint4*>(&rows[row][(chunk ^ row % 8) * kChunkBytes]);
-        }
-        return;
-      }
+    if (args.channels % 64 == 0) {
+      if (thread != 0 || channel >= end_channel) return;
+      ptx::store_box(map, channel, token, rows);
+      ptx::store_box_commit();
+      return;
     }
-    if (thread != 0 || channel >= end_channel) return;
-#pragma unroll
-    for (int row = 0; row < Config::kResultTokens; row += Config::kStoreTokens) {
-      ptx::store_box(map, channel, token + row, rows[row]);
+    for (int i = thread; i < Config::kResultTokens * kRowChunks; i += Config::kWarpgroupThreads) {
+      const int row = i / kRowChunks, chunk = i % kRowChunks;
+      const int at = channel + chunk * (kChunkBytes / 2);
+      if (token + row >= args.m || at >= end_channel) continue;
+      *reinterpret_cast<uint4*>(args.out + int64_t{token + row} * args.n + at) =
+          *reinterpret_cast<const uint4*>(&rows[row][(chunk ^ row % 8) * kChunkBytes]);
     }
-    ptx::store_box_commit();
   }
 
   __device__ __forceinline__ void operator()(const Sums<Config>& sum, const LaneChannels<Config>& channels,
@@ -272,8 +270,8 @@ struct Output {
 };
 
 template <class Config>
-__device__ __forceinline__ void multiply_tiles(const Ring<Config>& ring, SharedStorage<Config>& shared, const Args& args,
-                                               const CUtensorMap& out_map) {
+__device__ __forceinline__ void multiply_tiles(const Ring<Config>& ring, SharedStorage<Config>& shared,
+                                               const Args& args, const CUtensorMap& out_map) {
   constexpr int kThreads = Config::kWarpgroupThreads;
   const int warpgroup = threadIdx.x / kThreads, thread = threadIdx.x % kThreads;
   float* const token_scales = shared.token_scales[warpgroup];
@@ -310,12 +308,12 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
                 const __grid_constant__ CUtensorMap weights_map, const __grid_constant__ CUtensorMap out_map) {
   extern __shared__ __align__(1024) uint8_t smem[];
   const Ring<Config> ring{smem, args};
-  auto& shared = *reinterpret_cast<SharedStorage<Config>*>(smem + ring.stages() * ring.stage_bytes());
+  auto& shared = *reinterpret_cast<SharedStorage<Config>*>(smem + args.stages * ring.stage_bytes());
 
   if (threadIdx.x == 0) {
     ptx::prefetch_map(in_map);
     ptx::prefetch_map(weights_map);
-    for (int i = 0; i < ring.stages(); ++i) {
+    for (int i = 0; i < args.stages; ++i) {
       ptx::mbarrier_init(&shared.full[i], 1);
       ptx::mbarrier_init(&shared.empty[i], Config::kConsumerThreads / 32);
     }
@@ -339,7 +337,7 @@ cudaError_t launch_gemm_sm90(const W8A8GemmParams& p, int channels, cudaStream_t
   CUtensorMap in_map, weights_map, out_map;
   cudaError_t error = describe_matrix(&in_map, p.in_feats, 1, p.m, p.k, Config::kTokens);
   if (error == cudaSuccess) error = describe_matrix(&weights_map, p.kernel, 1, p.n, p.k, channels);
-  if (error == cudaSuccess) error = describe_matrix(&out_map, p.out_feats, 2, p.m, p.n * 2, Config::kStoreTokens);
+  if (error == cudaSuccess) error = describe_matrix(&out_map, p.out_feats, 2, p.m, p.n * 2, Config::kResultTokens);
   DeviceInfo device;
   if (error == cudaSuccess) error = current_device_info(&device);
   const auto kernel = sm90::gemm_kernel<Config>;

@@ -10,18 +10,14 @@
 
 namespace awq::w8a8 {
 
-// A block computes tiles of up to kMaxChannels by kTokens: each of its multiplying warpgroups (128 threads) 64 kRowTiles
-// channels. A stage of its ring holds kLines times 128 bytes of every row. With kSpread the launch says how many channels
-// a tile has, so that few tiles share out the reading of the weights evenly over the multiprocessors; without, it is
-// kMaxChannels, and the compiler knows every address.
-template <int kTokens_, int kRowTiles_, int kConsumers_, int kLines_, bool kSpread_, int kStoreTokens_ = 16>
+// A block computes tiles of up to kMaxChannels by kTokens: each of its multiplying warpgroups (128 threads) 64
+// kRowTiles channels. A stage of its ring holds kLines times 128 bytes of every row.
+template <int kTokens_, int kRowTiles_, int kConsumers_, int kLines_>
 struct GemmSm90Config {
   static constexpr int kTokens = kTokens_;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kConsumers = kConsumers_;  // warpgroups that multiply; one more fills the stages
   static constexpr int kLines = kLines_;
-  static constexpr bool kSpread = kSpread_;
-  static constexpr int kStoreTokens = kStoreTokens_;
   static constexpr int kTileK = kLines * 128;
 
   static constexpr int kWarpgroupThreads = 128;
@@ -55,23 +51,23 @@ struct GemmSm90Config {
     const int room = kSmemBytes - kResultBytes - kScaleBytes - kBarrierBytes - (kMaxChannels - channels) * 128;
     return std::min(kMaxStages, room / stage_bytes(channels));
   }
-  static constexpr int kFullStages = stages(kMaxChannels);
-  static_assert(kFullStages >= 3, "too few to hide the copies");
+  static_assert(stages(kMaxChannels) >= 3, "too few to hide the copies");
 };
 
-//                                        tokens, row tiles, warpgroups, lines, spread
-using GemmSm90Tokens16 = GemmSm90Config<16, 1, 1, 2, true>;
-using GemmSm90Tokens16Wide = GemmSm90Config<16, 2, 1, 2, true>;
-using GemmSm90Tokens32 = GemmSm90Config<32, 1, 1, 2, true>;
-using GemmSm90Tokens32Wide = GemmSm90Config<32, 2, 1, 2, true>;
-using GemmSm90Tokens64 = GemmSm90Config<64, 1, 1, 2, true>;
-using GemmSm90Tokens64Wide = GemmSm90Config<64, 1, 2, 1, true>;
-using GemmSm90Tokens128 = GemmSm90Config<128, 1, 2, 1, false>;
-using GemmSm90Tokens256 = GemmSm90Config<256, 1, 2, 1, false>;
+//                                        tokens, row tiles, warpgroups, lines
+using GemmSm90Tokens16 = GemmSm90Config<16, 1, 1, 2>;
+using GemmSm90Tokens16Wide = GemmSm90Config<16, 2, 1, 2>;
+using GemmSm90Tokens32 = GemmSm90Config<32, 1, 1, 2>;
+using GemmSm90Tokens32Wide = GemmSm90Config<32, 2, 1, 2>;
+using GemmSm90Tokens64 = GemmSm90Config<64, 1, 1, 2>;
+using GemmSm90Tokens64Wide = GemmSm90Config<64, 1, 2, 1>;
+using GemmSm90Tokens128 = GemmSm90Config<128, 1, 2, 1>;
+using GemmSm90Tokens256 = GemmSm90Config<256, 1, 2, 1>;
 
-// out = in * kernel^T scaled, see w8a8.h. A tile has `channels` channels: a multiple of 8 up to kMaxChannels with
-// kSpread, else kMaxChannels. Needs a device of sm_90, n that is a multiple of 8, an output that is 16-byte aligned, at
-// least one row, column and k, and sizes and numbers of tiles up to 2^30.
+// out = in * kernel^T scaled, see w8a8.h. Tiles have `channels` channels, a multiple of 8 up to kMaxChannels: where
+// there are few, that shares out the reading of the weights evenly over the multiprocessors. Needs a device of sm_90, n
+// that is a multiple of 8, an output that is 16-byte aligned, at least one row, column and k, and sizes and numbers of
+// tiles up to 2^30.
 template <class Config>
 cudaError_t launch_gemm_sm90(const W8A8GemmParams& params, int channels, cudaStream_t stream);
 

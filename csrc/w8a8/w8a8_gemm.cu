@@ -14,7 +14,8 @@
 namespace awq {
 namespace w8a8 {
 
-// ---- mma.sync: any device ---------------------------------------------------------------------------------------------
+// ---- mma.sync: any device
+// ---------------------------------------------------------------------------------------------
 
 //                         M    N    K  stages  warps M, N, K  blocks per SM
 using Skinny = MmaConfig<16, 32, 512, 4, 1, 2, 4, 2>;
@@ -133,39 +134,45 @@ const Choice* find_choice(const W8A8GemmParams& p, const DeviceInfo& device) {
   return nullptr;
 }
 
-// ---- Hopper's kernel --------------------------------------------------------------------------------------------------
+// ---- Hopper's kernel
+// --------------------------------------------------------------------------------------------------
 
 #if AWQ_W8A8_SM90
 // One line of Hopper's table: tiles of one number of tokens.
 struct Sm90Choice {
   int tokens;
-  bool many_rows;  // serves more rows than a tile has
-  int max_channels;
-  bool spread;  // tiles of fewer channels are possible
+  bool one_tile;  // for as many rows as a tile has, no more; else any number
+  bool spreads;   // tiles have fewer channels than they can where that shares them out more evenly
   int tile_cost;
+  int max_channels;
   int narrow_channels;  // up to so many, the first launch
   cudaError_t (*launch_narrow)(const W8A8GemmParams&, int, cudaStream_t);
   cudaError_t (*launch)(const W8A8GemmParams&, int, cudaStream_t);
 };
 
 template <typename Narrow, typename Wide>
-constexpr Sm90Choice sm90_choice(int tile_cost, bool many_rows) {
-  static_assert(Narrow::kTokens == Wide::kTokens && Narrow::kSpread == Wide::kSpread &&
-                    Narrow::kSmemBytes == Wide::kSmemBytes,
-                "one line");
-  return {Wide::kTokens, many_rows,           Wide::kMaxChannels,       Wide::kSpread,
-          tile_cost,     Narrow::kMaxChannels, launch_gemm_sm90<Narrow>, launch_gemm_sm90<Wide>};
+constexpr Sm90Choice sm90_choice(bool one_tile, bool spreads, int tile_cost) {
+  static_assert(Narrow::kTokens == Wide::kTokens && Narrow::kSmemBytes == Wide::kSmemBytes, "one line");
+  return {Wide::kTokens,
+          one_tile,
+          spreads,
+          tile_cost,
+          Wide::kMaxChannels,
+          Narrow::kMaxChannels,
+          launch_gemm_sm90<Narrow>,
+          launch_gemm_sm90<Wide>};
 }
 
-// The line is taken whose tiles need the least time: rounds over the machine times the cost of a tile. The costs are
-// measured, in percent of a tile of 128 tokens, where there are several rounds of each: docs/kernels/w8a8.md. For few
-// rows, reading the weights takes all the time, and the least tile that holds the rows reads the fewest activations.
+// The line is taken whose tiles need the least time: rounds over the machine times the cost of a tile, in percent of
+// one of 128 tokens. Measured with many rounds of each (4096 rows of 28672 x 4096: 55 rounds of 11.6 us, 28 of 21.8;
+// 512 rows of 6144 x 4096: 3 rounds of tiles of 64 tokens take as long as 2 of 128). Up to 32 rows, reading the weights
+// takes all the time, and the costs only say which line comes first. More in docs/kernels/w8a8.md.
 constexpr Sm90Choice kSm90Choices[] = {
-    sm90_choice<GemmSm90Tokens16, GemmSm90Tokens16Wide>(50, false),
-    sm90_choice<GemmSm90Tokens32, GemmSm90Tokens32Wide>(55, false),
-    sm90_choice<GemmSm90Tokens64, GemmSm90Tokens64Wide>(65, true),
-    sm90_choice<GemmSm90Tokens128, GemmSm90Tokens128>(100, true),
-    sm90_choice<GemmSm90Tokens256, GemmSm90Tokens256>(187, true),
+    sm90_choice<GemmSm90Tokens16, GemmSm90Tokens16Wide>(/*one_tile=*/true, /*spreads=*/true, 50),
+    sm90_choice<GemmSm90Tokens32, GemmSm90Tokens32Wide>(true, true, 55),
+    sm90_choice<GemmSm90Tokens64, GemmSm90Tokens64Wide>(false, true, 65),
+    sm90_choice<GemmSm90Tokens128, GemmSm90Tokens128>(false, false, 100),
+    sm90_choice<GemmSm90Tokens256, GemmSm90Tokens256>(false, false, 187),
 };
 
 // How a problem is cut on Hopper.
@@ -178,14 +185,14 @@ Sm90Plan make_sm90_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
   constexpr int64_t kMaxSize = int64_t{1} << 30;
   Sm90Plan plan{};
   if (device.arch != 90 || device.max_smem_bytes_per_block < GemmSm90Tokens16::kSmemBytes || p.k == 0 ||
-      p.n % kVecElems<__half> != 0 || !is_aligned(p.out_feats) || p.m > kMaxSize || p.n > kMaxSize) {
+      p.n % kVecElems<__half> != 0 || !is_aligned(p.out_feats) || p.m > kMaxSize || p.n > kMaxSize || p.k > kMaxSize) {
     return plan;
   }
   const auto divide = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
   int64_t least_cost = INT64_MAX;
   for (const Sm90Choice& choice : kSm90Choices) {
     const int64_t token_tiles = divide(p.m, choice.tokens);
-    if (token_tiles > 1 && !choice.many_rows) continue;
+    if (token_tiles > 1 && choice.one_tile) continue;
     const int64_t tiles = token_tiles * divide(p.n, choice.max_channels);
     const int64_t rounds = divide(tiles, device.sm_count);
     if (tiles > kMaxSize || rounds * choice.tile_cost >= least_cost) continue;
@@ -193,7 +200,7 @@ Sm90Plan make_sm90_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
     // As many tiles as these rounds hold, so that all blocks read about as much.
     const int64_t channel_tiles = rounds * device.sm_count / token_tiles;
     const int64_t spread_channels = divide(divide(p.n, channel_tiles), kVecElems<__half>) * kVecElems<__half>;
-    plan = {&choice, choice.spread ? static_cast<int>(spread_channels) : choice.max_channels};
+    plan = {&choice, choice.spreads ? static_cast<int>(spread_channels) : choice.max_channels};
   }
   return plan;
 }
@@ -204,7 +211,8 @@ cudaError_t launch(const W8A8GemmParams& p, const Sm90Plan& plan, cudaStream_t s
 }
 #endif
 
-// ---- Both -------------------------------------------------------------------------------------------------------------
+// ---- Both
+// -------------------------------------------------------------------------------------------------------------
 
 bool sizes_fit(const W8A8GemmParams& p) {
   const auto fits = [](int64_t size) { return size >= 0 && size <= INT32_MAX; };
