@@ -62,10 +62,10 @@ constexpr Row gemv_row(int64_t max_m, int min_blocks_per_sm) {
 }
 
 template <class Config>
-constexpr Row single_row_gemv_row(int min_blocks_per_sm) {
+constexpr Row single_row_gemv_row() {
   return {/*max_m=*/1,
           Config::kChannels,
-          min_blocks_per_sm,
+          0,
           0,
           Config::kChannels,
           Config::kTokens,
@@ -125,18 +125,17 @@ constexpr Row gemm_sm90_row(int64_t max_m) {
 
 // The first row that fits is taken. Times: H200, cold L2, microseconds for fp16, layout v2, G = 128.
 constexpr Row kTable[] = {
-    // Bound by reading the weights. Which block is best depends on how many there are. One row, in one run:
+    // Bound by reading the weights. One row:
     //                    N x K:  28672 x 4096  6144 x 4096  4096 x 4096  4096 x 14336
     //   tiles of 32 per SM:               6.8         1.45         0.97          0.97
-    //   SingleRowGemvSmall:              25.3         10.1          8.9          16.4
-    //   SingleRowGemvLarge:              26.0         10.0          8.3          14.8
-    //   PersistentGemv1:                 26.0         12.0          9.8          17.5
-    //   Gemv8Small:                      27.0         12.7         12.2          28.8
-    //   Gemv8Medium:                     27.6         10.9          9.8          19.3
-    //   Gemv8Large:                      31.7         12.8          9.2          16.1
-    //   weights read, no more:           21.8          8.7          7.7          13.3
-    single_row_gemv_row<SingleRowGemvSmall>(7),
-    single_row_gemv_row<SingleRowGemvLarge>(0),
+    //   SingleRowGemv:                   24.1         10.1          8.4          14.7
+    //   the same, 4 blocks of 8 warps:   24.8         10.2          9.1          16.4
+    //   PersistentGemv1:                 25.9         12.1          9.8          17.5
+    //   Gemv8Small:                      26.8         12.8         12.4          29.2
+    //   Gemv8Medium:                     27.5         11.0          9.8          19.5
+    //   Gemv8Large:                      31.8         12.9          9.3          16.1
+    //   weights and scales read only:    22.5          9.2          7.9          13.8
+    single_row_gemv_row<SingleRowGemv>(),
     // One row in groups shorter than a step.
     persistent_gemv_row<PersistentGemv1>(4),
     gemv_row<Gemv8Small>(8, 4),

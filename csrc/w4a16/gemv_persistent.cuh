@@ -3,16 +3,14 @@
 // Blocks stay, one to an SM, so that a warp can load the weights of the next tile while it multiplies those of the
 // last; its sums wait in shared memory for the other warps', as long as there is room, so that no barrier holds it up.
 // Warps share out K in steps and read weights as in gemv.cuh. That pays
-//   - for one row and many tiles, with the activations kept in shared memory for all of them;
-//   - for more than 8 rows, whose operands need registers that several small blocks do not have.
-// For 2 to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4), for one row
-// and few tiles that of gemv_single.cuh.
+//   - for more than 8 rows, whose operands need registers that several small blocks do not have, with the activations
+//     and their sums kept in shared memory for all tiles;
+//   - for one row in groups too short for gemv_single.cuh, and many tiles.
+// For 2 to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4).
 //
-// What did not help, 28672 x 4096, one row, 25.4 us: three steps under way, 26.3; one, 25.8; two or three blocks of 8
-// warps to an SM, 28.4 and 29.9; 24 warps, 30.3. Reading the same bytes and doing nothing else takes 20 to 21 with an
-// L2 full of lines to be written back, 17 without, with whatever cache hint for the loads; bulk copies to shared memory
-// take 23. For 16 rows two steps under way took 32.9 us, one 32.2; 12 warps 35.2; 24 or 32 warps with tiles of 16
-// channels 48 and 47.
+// What did not help, 28672 x 4096. One row, 25.9 us: three steps under way, 26.3; one, 25.8; two or three blocks of 8
+// warps to an SM, 28.4 and 29.9. 16 rows, 32.2 us: two steps under way, 32.9; 12 warps, 35.2; 24 or 32 warps with tiles
+// of 16 channels, 48 and 47; activations read again for every tile, 41.3.
 #pragma once
 
 #include <algorithm>

@@ -111,9 +111,8 @@ struct GemmConfig {
 using Gemv8Small = GemvConfig<4, 1, 4, 2>;
 using Gemv8Medium = GemvConfig<8, 1, 2, 2>;
 using Gemv8Large = GemvConfig<16, 1, 1, 2>;
-// One row of activations: few large blocks start sooner, many small ones overlap their starts and ends better.
-using SingleRowGemvLarge = SingleRowGemvConfig<16, 2, 2>;
-using SingleRowGemvSmall = SingleRowGemvConfig<8, 4, 2>;
+// One row of activations.
+using SingleRowGemv = SingleRowGemvConfig<16, 2, 2>;
 // Blocks that stay and keep the activations, or, where K is too long for that, read them again.
 using PersistentGemv1 = PersistentGemvConfig<16, 1, 1, 2, true>;
 using PersistentGemv16 = PersistentGemvConfig<16, 16, 1, 1, true>;
