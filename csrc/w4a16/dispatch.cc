@@ -141,8 +141,7 @@ constexpr Row kTable[] = {
     gemv_row<Gemv8Small>(8, 4),
     gemv_row<Gemv8Medium>(8, 1),
     gemv_row<Gemv8Large>(8, 0),
-    // 16 rows: 32.2, 14.7, 11.4 us; where K is too long, 20.1. Activations read again for every tile, by 12
-    // warps: 38.5,
+    // 16 rows: 32.2, 14.7, 11.4; where K is too long, 20.1. Activations read again for every tile, by 12 warps: 38.5,
     // 16.9, 11.9, 22.3. Blocks that do not stay: 44.9, 17.1 and, for 4096 x 14336, 24.1 at their best sizes.
     persistent_gemv_row<PersistentGemv16>(0),
     persistent_gemv_row<PersistentGemv16LongK>(0),
