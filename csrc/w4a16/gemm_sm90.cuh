@@ -21,12 +21,13 @@
 #pragma once
 
 #include <cuda.h>
-#include <cudaTypedefs.h>
 #include <cuda_runtime.h>
 
 #include "csrc/common/device.h"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/ptx_sm90.cuh"
+#include "csrc/common/ring.cuh"
+#include "csrc/common/tensor_map.h"
 #include "csrc/w4a16/gemm_sm90.h"
 #include "csrc/w4a16/weights.cuh"
 
@@ -71,17 +72,6 @@ struct SharedStorage {
   uint8_t results[Config::kChannels / kResultChannels][Config::kTokens][kRowBytes];
   uint64_t full[Config::kStages];
   uint64_t empty[Config::kStages];
-};
-
-// Position in the ring of stages, with the parity of the barriers' phase: it flips with every round.
-template <class Config>
-struct RingPosition {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void advance() {
-    if (++stage == Config::kStages) stage = 0, parity ^= 1;
-  }
 };
 
 // A tile, or one split of its sum over K.
@@ -149,8 +139,8 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
                                             const CUtensorMap& weights_map) {
   using Traits = CopyTraits<Layout>;
   const Schedule<Config> schedule(args);
-  RingPosition<Config> position;
-  position.parity = 1;  // a fresh barrier counts as past its odd phase: all stages are empty
+  RingPosition position;
+  position.parity = 1;  // all stages are empty
   for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
     const WorkItem item = schedule(i);
     for (int k_tile = item.k_tile_begin; k_tile < item.k_tile_end; ++k_tile) {
@@ -167,7 +157,7 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
         copy_scales<Config>(stage, args, item.first_channel, k_tile);
         ptx::mbarrier_arrive_after_cp_async(full);
       }
-      position.advance();
+      position.advance(Config::kStages);
     }
   }
 }
@@ -405,7 +395,7 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
   static_assert(kSteps % 2 == 0, "a tile starts with the first set of operands");
   const bool one_group = args.runs_per_group > 1;  // else the runs of a tile have scales of their own
   const Schedule<Config> schedule(args);
-  RingPosition<Config> position;
+  RingPosition position;
   for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
     const WorkItem item = schedule(i);
     Sums<Config> sum;
@@ -437,7 +427,7 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
         dequantize<Config, T>(a[(step + 1) % 2], weights, next_step);
         if (step == kSteps - 2) {  // the tile's last words are in use, the next tile's may come
           previous = current;
-          position.advance();
+          position.advance(Config::kStages);
           if (k_tile + 1 < item.k_tile_end) load_tile(k_tile + 1);
         }
       }
@@ -504,58 +494,19 @@ __global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant
                                                                    Pair<T>::narrow(sum.z, sum.w)};
 }
 
-// The driver's function that describes a matrix to the copy engine. Asked for at run time, so that nothing links
-// against the driver's library.
-inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
-  static const auto encoder = [] {
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-#if CUDART_VERSION >= 12050
-    const cudaError_t error =
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
-#else
-    const cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found);
-#endif
-    const bool usable = error == cudaSuccess && found == cudaDriverEntryPointSuccess;
-    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(usable ? function : nullptr);
-  }();
-  return encoder;
-}
-
-// A matrix of `rows` times `row_bytes`, contiguous, to be copied in boxes of `box_rows` by kBoxBytes.
-template <class Element, int kBoxBytes = kRowBytes>
-cudaError_t describe_matrix(CUtensorMap* map, const void* data, int64_t rows, int64_t row_bytes, int box_rows) {
-  const auto encode = tensor_map_encoder();
-  if (encode == nullptr) return cudaErrorNotSupported;
-  constexpr int kElemBytes = sizeof(Element);
-  static_assert(kElemBytes == 1 || kElemBytes == 2, "bytes or 16-bit elements");
-  static_assert(kBoxBytes == 32 || kBoxBytes == 128, "rows over which chunks are permuted");
-  constexpr auto kType = kElemBytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_UINT16;
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(row_bytes / kElemBytes), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t strides_bytes[] = {static_cast<cuuint64_t>(row_bytes)};
-  const cuuint32_t box[] = {kBoxBytes / kElemBytes, static_cast<cuuint32_t>(box_rows)};
-  const cuuint32_t element_strides[] = {1, 1};
-  const CUresult result =
-      encode(map, kType, 2, const_cast<void*>(data), sizes, strides_bytes, box, element_strides,
-             CU_TENSOR_MAP_INTERLEAVE_NONE, kBoxBytes == 128 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_32B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
-}
-
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
 cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
-  cudaError_t error = sm90::describe_matrix<uint16_t>(&in_map, args.in, args.m, args.k * 2, Config::kTokens);
+  cudaError_t error = describe_matrix(&in_map, args.in, 2, args.m, args.k * 2, Config::kTokens);
   if (error == cudaSuccess) {
     constexpr int kChannelsPerRow = sm90::CopyTraits<Layout>::kChannelsPerRow;
-    error = sm90::describe_matrix<uint8_t, kChannelsPerRow * sm90::kChannelTileBytes>(
-        &weights_map, args.weights, args.n / kChannelsPerRow, args.k / 2 * kChannelsPerRow,
-        Config::kChannels / kChannelsPerRow);
+    error = describe_matrix(&weights_map, args.weights, 1, args.n / kChannelsPerRow, args.k / 2 * kChannelsPerRow,
+                            Config::kChannels / kChannelsPerRow, kChannelsPerRow * sm90::kChannelTileBytes);
   }
   if (error == cudaSuccess) {
-    error = sm90::describe_matrix<uint16_t>(&out_map, args.out, args.m, args.n * 2, Config::kTokens);
+    error = describe_matrix(&out_map, args.out, 2, args.m, args.n * 2, Config::kTokens);
   }
   DeviceInfo device;
   if (error == cudaSuccess) error = current_device_info(&device);
