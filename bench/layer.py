@@ -62,7 +62,9 @@ def measure_layer(
 
 def _us_per_layer(steps: Sequence[Step], replays: int) -> float:
     """Of a graph of all steps, the median over a few series of replays without gaps."""
-    side = torch.cuda.Stream()
+    new_stream: Callable[[], torch.cuda.Stream] = torch.cuda.Stream
+    new_event: Callable[..., torch.cuda.Event] = torch.cuda.Event
+    side = new_stream()
     with torch.cuda.stream(side):  # what is set up at first use must not be captured
         for step in steps:
             step()
@@ -71,9 +73,9 @@ def _us_per_layer(steps: Sequence[Step], replays: int) -> float:
     with torch.cuda.graph(graph):
         for step in steps:
             step()
-    samples = []
+    samples: list[float] = []
     for _ in range(7):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (new_event(enable_timing=True) for _ in range(2))
         graph.replay()
         start.record()
         for _ in range(replays):

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases = [case for case in CASES if options.only.search(case.name) and options.dtype in case.dtypes]
         layers = [layer for layer in LAYERS if options.only.search(layer.name)]
         if options.list:
-            print("\n".join(case.name for case in (*cases, *layers)))
+            print("\n".join([case.name for case in cases] + [layer.name for layer in layers]))
             return 0
         if not cases and not layers:
             print(f"bench: no {options.dtype} case matches --only {options.only.pattern}; see --list", file=sys.stderr)
