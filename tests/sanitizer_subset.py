@@ -66,7 +66,11 @@ CASES: dict[str, list[Sizes]] = {
     "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES) + products(RING_ROWS, RING_SHAPES),
     "layernorm_forward_cuda": TOKENS,
     "rotary_embedding_neox": [{}, {"B": 1, "S": 1, "H": 1, "Hk": 1, "D": 80, "R": 20}],
-    "fused_rope_with_pos_forward_func": [{}, {"S": 5, "B": 1, "H": 3, "D": 7, "R": 2}],
+    "fused_rope_with_pos_forward_func": [
+        {},
+        {"S": 5, "B": 1, "H": 3, "D": 7, "R": 2},
+        {"S": 1100, "B": 1, "H": 3, "D": 16, "R": 16},
+    ],
     "w8a8_gemm_forward_cuda": W8A8,
     "w8a8_gemm_fuse_bias_forward_cuda": W8A8,
     "invoke_quant": TOKENS,
