@@ -20,6 +20,11 @@ load(
 
 OLDEST_TORCH = (2, 0)
 
+# Where things come from, in words.
+FETCHED_TOOLKIT = "the toolkit the build brings along"
+FETCHED_TORCH = "the wheel the build brings along"
+REGISTERED_TOOLKIT = "a toolchain that the workspace registers"
+
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
 
@@ -406,7 +411,42 @@ def check_choice(setting, value, values):
         cure = "choose one of these; docs/settings.md says what each stands for",
     )
 
+def no_python(version, reasons):
+    """The selected Python is not installed, or has no headers.
+
+    Args:
+      version: such as "3.11".
+      reasons: what was looked at and why it was not taken, a string each.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "Python {} with its C headers was not found on this machine".format(version),
+        found = "\n".join(reasons) or "no python{v} and no python3".format(v = version),
+        expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
+        cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
+               "or choose another one: --//config:python=" + " or ".join(PYTHON_VERSIONS),
+    )
+
 # ---- downloads ------------------------------------------------------------------------------------------------------
+
+def no_pip(packages, reasons):
+    """No Python with pip, which downloads the wheels.
+
+    Args:
+      packages: what it is needed for.
+      reasons: what was looked at and why it was not taken, a string each.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "no Python with pip was found",
+        found = "\n".join(reasons) or "no python3",
+        expected = "Python 3.9 or newer with pip, to download locked wheels ({})".format(packages),
+        cure = "install them (Debian, Ubuntu: apt-get install python3-pip)",
+    )
 
 def download_failed(what, lock, output):
     """pip could not download wheels, or what it got is not what the lock names.

@@ -9,6 +9,7 @@ load("//third_party/torch:info.bzl", "TorchInfo")
 load(":arch_list.bzl", "format_archs")
 load(
     ":checks.bzl",
+    "REGISTERED_TOOLKIT",
     "check_choice",
     "check_host_compiler",
     "check_pairing",
@@ -59,7 +60,7 @@ def _cuda_build_impl(ctx):
     source = ctx.attr.source[CudaSourceInfo]
 
     # A toolchain that the including workspace registers comes before this project's.
-    where = source.where if source.version == version else "a toolchain that the workspace registers"
+    where = source.where if source.version == version else REGISTERED_TOOLKIT
     found = check_toolkit(version, where)
 
     # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.

@@ -3,7 +3,7 @@
 Either a release's locked wheel or, for --//config:torch=local, what is installed on the machine.
 """
 
-load("//config:checks.bzl", "format_problem", "no_torch")
+load("//config:checks.bzl", "FETCHED_TORCH", "format_problem", "no_torch")
 load("//third_party:unavailable.bzl", "unavailable_targets")
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
@@ -118,6 +118,22 @@ data = open(sys.argv[1], "rb").read()
 print(int(b"St7__cxx1112basic_string" in data))
 """
 
+def cxx11_abi(rctx, python, library):
+    """Which std::string a PyTorch is compiled with.
+
+    Args:
+      rctx: the repository context.
+      python: path of an interpreter that can read files.
+      library: path of its libc10.so.
+
+    Returns:
+      `(abi, error)`: "1" for the C++11 one or "0" for the old one, and None; or None and what went wrong.
+    """
+    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, library])
+    if probe.return_code != 0:
+        return None, "cannot read {}: {}".format(library, probe.stderr)
+    return probe.stdout.strip(), None
+
 def _declare_targets(rctx, python, cpython, where, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
@@ -128,14 +144,14 @@ def _declare_targets(rctx, python, cpython, where, more = ""):
       where: where it comes from, in words.
       more: appended to the file.
     """
-    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, "torch/lib/libc10.so"])
-    if probe.return_code != 0:
-        fail("cannot read torch/lib/libc10.so: " + probe.stderr)
+    abi, error = cxx11_abi(rctx, python, "torch/lib/libc10.so")
+    if error:
+        fail(error)
     facts = torch_facts(rctx.read("torch/version.py"))
     text = _BUILD
     for name, value in {
         "cuda": facts.cuda,
-        "cxx11_abi": probe.stdout.strip(),
+        "cxx11_abi": abi,
         "info_bzl": str(Label(":info.bzl")),
         "python": cpython,
         "version": facts.version,
@@ -147,7 +163,7 @@ def _declare_targets(rctx, python, cpython, where, more = ""):
 def _torch_repo_impl(rctx):
     download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
     python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    _declare_targets(rctx, python.path, rctx.attr.python_version, "the wheel the build brings along")
+    _declare_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH)
 
 torch_repo = repository_rule(
     implementation = _torch_repo_impl,
@@ -166,13 +182,21 @@ spec = importlib.util.find_spec("torch")
 print(spec.submodule_search_locations[0].rpartition("/")[0] if spec else "")
 """
 
-def _find_torch(rctx):
-    """Returns `(folder that holds torch/, its Python version or "", where)`, or None and then what was looked at."""
+def find_torch(rctx, version):
+    """Finds the installed PyTorch: the one that AWQ_TORCH_PATH names, or that a Python of a version can import.
+
+    Args:
+      rctx: the repository context.
+      version: of Python, such as "3.11".
+
+    Returns:
+      `(folder, python, where)`: the folder that holds torch/, the Python version it is for ("" if not known), and where it is
+      in words; or None, "", and what was looked at, a line each.
+    """
     folder = rctx.os.environ.get("AWQ_TORCH_PATH", "").rstrip("/")
     if folder:
         where = "AWQ_TORCH_PATH=" + folder
         return (folder, "", where) if rctx.path(folder + "/torch/version.py").exists else (None, "", "no torch/version.py in " + where)
-    version = rctx.attr.python_version
     python, reasons = find_interpreter(rctx, [version], [])
     if not python:
         return None, "", "\n".join(reasons)
@@ -206,7 +230,7 @@ py_library(
 """
 
 def _local_torch_repo_impl(rctx):
-    folder, version, where = _find_torch(rctx)
+    folder, version, where = find_torch(rctx, rctx.attr.python_version)
     if not folder:
         rctx.file("BUILD.bazel", unavailable_targets(TARGETS + ["runtime"], format_problem(no_torch(where))), executable = False)
         return
