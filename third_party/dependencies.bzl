@@ -6,6 +6,7 @@ Every one is fetched only when a target that needs it is built.
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/cuda:local_toolkit.bzl", "local_toolkit_repo")
+load("//third_party/environment:doctor_environment.bzl", "doctor_environment_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
 load("//third_party/torch:targets.bzl", "torch_repo_name")
 load("//third_party/torch:torch.bzl", "local_torch_repo", "torch_repo")
@@ -96,9 +97,19 @@ def _tool_repositories():
         sha256 = BUILDIFIER.sha256,
     )
 
+def _environment_repositories():
+    environment_repo(name = "awq_environment")
+
+    # Offline, WORKSPACE has declared the machine's interpreters; a module extension sees no such thing.
+    python = native.existing_rule("python_" + DEFAULT_PYTHON.replace(".", "_"))
+    doctor_environment_repo(
+        name = "awq_doctor_environment",
+        python_is_installed = bool(python) and python["kind"] == "local_python_repo",
+    )
+
 def awq_dependencies():
     """Declares the repositories."""
-    environment_repo(name = "awq_environment")
+    _environment_repositories()
     _cuda_repositories()
     _torch_repositories()
     _tool_repositories()
