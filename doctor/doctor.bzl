@@ -30,24 +30,27 @@ _LAUNCHER = """\
 #!/bin/sh
 runfiles=$0.runfiles
 [ -d "$runfiles" ] || runfiles=$RUNFILES_DIR # among the files of another program
-root=$runfiles/{workspace}
 for python in {pythons}; do
   if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
-    exec "$python" -E -s -B "$root/{main}" --settings "$root/{settings}" "$@"
+    exec "$python" -E -s -B "$runfiles/{main}" --settings "$runfiles/{settings}" "$@"
   fi
 done
 echo "doctor: needs Python 3.9 or newer; tried: {pythons}" >&2
 exit 1
 """
 
+def _runfiles_path(ctx, file):
+    """A file's path among runfiles; its repository need not be the main one."""
+    path = file.short_path
+    return path[len("../"):] if path.startswith("../") else ctx.workspace_name + "/" + path
+
 def _machine_python_binary_impl(ctx):
     launcher = ctx.actions.declare_file(ctx.label.name)
     pythons = ["python3"] + ["python" + v for v in reversed(PYTHON_VERSIONS)] + ["python3.9", "/usr/bin/python3"]
     ctx.actions.write(launcher, _LAUNCHER.format(
-        main = ctx.file.main.short_path,
+        main = _runfiles_path(ctx, ctx.file.main),
         pythons = " ".join(pythons),
-        settings = ctx.file.settings.short_path,
-        workspace = ctx.workspace_name,
+        settings = _runfiles_path(ctx, ctx.file.settings),
     ), is_executable = True)
     return DefaultInfo(
         executable = launcher,
