@@ -19,7 +19,7 @@ load(
     "format_problem",
     "select_archs",
 )
-load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "nvcc_flags", "supported_archs")
+load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
 
 _CUDA_TOOLCHAIN = Label("@rules_cuda//cuda:toolchain_type")
 
@@ -239,6 +239,24 @@ arch_list_file = rule(
     implementation = _arch_list_file_impl,
     doc = "Writes the selected architectures to a file, such as \"80;90+PTX\".",
     attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built.")},
+)
+
+def _cuda_table_row_impl(ctx):
+    version = ctx.attr.build[CudaBuildInfo].version
+    out = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(out, json.encode({
+        "archs": supported_archs(version),
+        "clang": host_compiler_range("clang", version),
+        "gcc": host_compiler_range("gcc", version),
+        "known_archs": KNOWN_ARCHS,
+        "version": version,
+    }) + "\n")
+    return DefaultInfo(files = depset([out]))
+
+cuda_table_row = rule(
+    implementation = _cuda_table_row_impl,
+    doc = "Writes what the table of CUDA versions says about the selected toolkit, for the test that compares the two.",
+    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The toolkit.")},
 )
 
 def _built_archs_header_impl(ctx):

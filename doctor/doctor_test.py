@@ -20,6 +20,7 @@ from checkup import PROBLEM, SKIPPED, WARNING, Finding
 import doctor
 
 LAUNCHER = str(pathlib.Path(os.environ["DOCTOR"]).absolute())
+CXX11_SYMBOL = "torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string"
 SETTINGS = {"allow_cuda_minor_mismatch", "bf16", "cuda", "cuda_archs", "gpu", "python", "torch"}
 
 NEEDED_BY_A_TOOLKIT = [
@@ -91,7 +92,7 @@ class Machine:
         (home / "nvvm").mkdir()
         return str(home)
 
-    def torch(self, name: str, version: str, cuda: str, symbol: str = "St7__cxx1112basic_string") -> str:
+    def torch(self, name: str, version: str, cuda: str, symbol: str = CXX11_SYMBOL) -> str:
         site = self.folder / name
         value = repr(cuda) if cuda else "None"
         self.file(site / "torch/version.py", f"__version__ = {version!r}\ncuda: Optional[str] = {value}\n")
@@ -317,7 +318,7 @@ def test_pytorch_to_build_for_is_not_installed(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "abi"), [("St7__cxx1112basic_string", "1"), ("NSt10basic_string", "0")], ids=["C++11", "old"]
+    ("symbol", "abi"), [(CXX11_SYMBOL, "1"), ("torchCheckFailEPKcS2_jRKSs", "0")], ids=["C++11", "old"]
 )
 def test_installed_pytorch(machine: Machine, symbol: str, abi: str) -> None:
     machine.python(torch=machine.torch("site", "2.9.1+cu130", "13.0", symbol))

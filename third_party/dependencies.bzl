@@ -4,6 +4,7 @@ Every one is fetched only when a target that needs it is built.
 """
 
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//third_party/cross:cross_gcc.bzl", "cross_gcc_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/cuda:local_toolkit.bzl", "local_toolkit_repo")
 load("//third_party/environment:doctor_environment.bzl", "doctor_environment_repo")
@@ -110,6 +111,7 @@ def _environment_repositories():
 def awq_dependencies():
     """Declares the repositories."""
     _environment_repositories()
+    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
     _cuda_repositories()
     _torch_repositories()
     _tool_repositories()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cuda_fp16.h>
+#include <cuda_runtime.h>
 
 #include <cstdint>
 
@@ -11,6 +12,35 @@
 #endif
 
 namespace awq {
+
+// The product below for half on sm_70, whose tensor cores have only one of another shape: gathers rows and columns by
+// shuffles and multiplies on the CUDA cores. A function of its own, because inlined a hundred times it takes the assembler
+// minutes.
+inline __noinline__ __device__ float4 mma_m16n8k16_by_shuffles(float4 d, uint4 a, uint32_t b0, uint32_t b1) {
+  constexpr unsigned kAllLanes = 0xffffffffu;
+  const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
+  const auto add_product = [](float& sum, uint32_t x, uint32_t y) {
+    const float2 u = __half22float2(*reinterpret_cast<const __half2*>(&x));
+    const float2 v = __half22float2(*reinterpret_cast<const __half2*>(&y));
+    sum = fmaf(u.x, v.x, fmaf(u.y, v.y, sum));
+  };
+#pragma unroll
+  for (int c = 0; c < 4; ++c) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint32_t b = half == 0 ? b0 : b1;
+      const uint32_t left = __shfl_sync(kAllLanes, b, column_lane + c);
+      const uint32_t right = __shfl_sync(kAllLanes, b, column_lane + 4 + c);
+      const uint32_t top = __shfl_sync(kAllLanes, half == 0 ? a.x : a.z, row_lane + c);
+      const uint32_t bottom = __shfl_sync(kAllLanes, half == 0 ? a.y : a.w, row_lane + c);
+      add_product(d.x, top, left);
+      add_product(d.y, top, right);
+      add_product(d.z, bottom, left);
+      add_product(d.w, bottom, right);
+    }
+  }
+  return d;
+}
 
 // D += A * B with A [16, 16] and B [16, 8] of T (half; bfloat16 from sm_80 on) and D [16, 8] fp32.
 // Lane 4g + c of the warp holds
@@ -37,29 +67,8 @@ __device__ __forceinline__ void mma_m16n8k16<__half>(float (&d)[4], const uint32
         : "r"(a[2 * half]), "r"(a[2 * half + 1]), "r"(b[half]));
   }
 #else
-  // sm_70 has only a product of another shape: gather rows and columns by shuffles and multiply on the CUDA cores.
-  constexpr unsigned kAllLanes = 0xffffffffu;
-  const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
-  const auto add_product = [](float& sum, uint32_t x, uint32_t y) {
-    const float2 u = __half22float2(*reinterpret_cast<const __half2*>(&x));
-    const float2 v = __half22float2(*reinterpret_cast<const __half2*>(&y));
-    sum = fmaf(u.x, v.x, fmaf(u.y, v.y, sum));
-  };
-#pragma unroll
-  for (int c = 0; c < 4; ++c) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint32_t b = half == 0 ? b0 : b1;
-      const uint32_t left = __shfl_sync(kAllLanes, b, column_lane + c);
-      const uint32_t right = __shfl_sync(kAllLanes, b, column_lane + 4 + c);
-      const uint32_t top = __shfl_sync(kAllLanes, a[2 * half], row_lane + c);
-      const uint32_t bottom = __shfl_sync(kAllLanes, a[2 * half + 1], row_lane + c);
-      add_product(d[0], top, left);
-      add_product(d[1], top, right);
-      add_product(d[2], bottom, left);
-      add_product(d[3], bottom, right);
-    }
-  }
+  const float4 sum = mma_m16n8k16_by_shuffles({d[0], d[1], d[2], d[3]}, {a[0], a[1], a[2], a[3]}, b0, b1);
+  d[0] = sum.x, d[1] = sum.y, d[2] = sum.z, d[3] = sum.w;
 #endif
 }
 

@@ -1,9 +1,34 @@
 // The warp-wide int8 matrix product, with fallbacks for sm_75 and sm_70.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 
 namespace awq {
+
+// The product below on sm_70, whose tensor cores have none of int8: gathers rows and columns by shuffles and uses the
+// four-way dot product. A function of its own, because inlined a hundred times it takes the assembler minutes.
+inline __noinline__ __device__ int4 mma_m16n8k32_by_shuffles(int4 d, uint4 a, uint32_t b0, uint32_t b1) {
+  constexpr unsigned kAllLanes = 0xffffffffu;
+  const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
+#pragma unroll
+  for (int c = 0; c < 4; ++c) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int b = static_cast<int>(half == 0 ? b0 : b1);
+      const int left = __shfl_sync(kAllLanes, b, column_lane + c);
+      const int right = __shfl_sync(kAllLanes, b, column_lane + 4 + c);
+      const int top = __shfl_sync(kAllLanes, static_cast<int>(half == 0 ? a.x : a.z), row_lane + c);
+      const int bottom = __shfl_sync(kAllLanes, static_cast<int>(half == 0 ? a.y : a.w), row_lane + c);
+      d.x = __dp4a(top, left, d.x);
+      d.y = __dp4a(top, right, d.y);
+      d.z = __dp4a(bottom, left, d.z);
+      d.w = __dp4a(bottom, right, d.w);
+    }
+  }
+  return d;
+}
 
 // D += A * B with A [16, 32] and B [32, 8] of int8, D [16, 8] int32, wrapping. Four int8 per register, the one of
 // lowest k in the lowest byte. Lane 4g + c of the warp holds
@@ -28,24 +53,8 @@ __device__ __forceinline__ void mma_m16n8k32(int (&d)[4], const uint32_t (&a)[4]
         : "r"(a[quarter]), "r"(b[quarter / 2]));
   }
 #else
-  // No int8 product on sm_70's tensor cores: gather rows and columns by shuffles and use the four-way dot product.
-  constexpr unsigned kAllLanes = 0xffffffffu;
-  const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
-#pragma unroll
-  for (int c = 0; c < 4; ++c) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int b = static_cast<int>(half == 0 ? b0 : b1);
-      const int left = __shfl_sync(kAllLanes, b, column_lane + c);
-      const int right = __shfl_sync(kAllLanes, b, column_lane + 4 + c);
-      const int top = __shfl_sync(kAllLanes, static_cast<int>(a[2 * half]), row_lane + c);
-      const int bottom = __shfl_sync(kAllLanes, static_cast<int>(a[2 * half + 1]), row_lane + c);
-      d[0] = __dp4a(top, left, d[0]);
-      d[1] = __dp4a(top, right, d[1]);
-      d[2] = __dp4a(bottom, left, d[2]);
-      d[3] = __dp4a(bottom, right, d[3]);
-    }
-  }
+  const int4 sum = mma_m16n8k32_by_shuffles({d[0], d[1], d[2], d[3]}, {a[0], a[1], a[2], a[3]}, b0, b1);
+  d[0] = sum.x, d[1] = sum.y, d[2] = sum.z, d[3] = sum.w;
 #endif
 }
 

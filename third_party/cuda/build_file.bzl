@@ -91,7 +91,16 @@ cuda_toolchain(
     toolchain_config = ":toolchain_config",
 )
 
-exports_files(["bin/nvcc", "include/crt/host_config.h"])
+# For the test that compares the table of CUDA versions with the toolkit.
+filegroup(
+    name = "nvcc",
+    srcs = ["bin/nvcc"],
+)
+
+filegroup(
+    name = "host_config.h",
+    srcs = ["include/crt/host_config.h"],
+)
 """
 
 # What the BUILD file names, for messages about toolkits that lack it.
@@ -108,7 +117,7 @@ NEEDED_FILES = [
 ]
 
 # All targets that others name.
-TARGETS = ["nvcc_toolchain", "runtime", "source"]
+TARGETS = ["host_config.h", "nvcc", "nvcc_toolchain", "runtime", "source"]
 
 def toolkit_build_file(version, where):
     """The BUILD file.

@@ -29,24 +29,27 @@ def cuda_targets(name):
         )
 
     # The runtime is for the processor that the modules are for.
-    for version in CUDA_TOOLKITS.keys() + ["local"]:
+    for target, registered in {
+        "host_config.h": None,
+        "nvcc": None,
+        "runtime": "@rules_cuda//cuda:runtime",
+    }.items():
+        for version in CUDA_TOOLKITS.keys() + ["local"]:
+            native.alias(
+                name = "{}_{}_{}".format(name, target, version),
+                actual = select({
+                    "@platforms//cpu:" + cpu: "{}//:{}".format(repos[(version, cpu)], target)
+                    for cpu in PROCESSORS
+                }),
+            )
         native.alias(
-            name = "{}_runtime_{}".format(name, version),
+            name = target,
             actual = select({
-                "@platforms//cpu:" + cpu: repos[(version, cpu)] + "//:runtime"
-                for cpu in PROCESSORS
-            }),
+                Label("//config:cuda_" + version): ":{}_{}_{}".format(name, target, version)
+                for version in CUDA_TOOLKITS.keys() + ["local"]
+            } | ({Label("//config:cuda_registered"): registered} if registered else {})),
+            visibility = ["//visibility:public"],
         )
-    native.alias(
-        name = "runtime",
-        actual = select({
-            Label("//config:cuda_" + version): ":{}_runtime_{}".format(name, version)
-            for version in CUDA_TOOLKITS.keys() + ["local"]
-        } | {
-            Label("//config:cuda_registered"): "@rules_cuda//cuda:runtime",
-        }),
-        visibility = ["//visibility:public"],
-    )
     native.alias(
         name = "local_source",
         actual = "@awq_cuda_local//:source",

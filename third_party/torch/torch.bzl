@@ -111,11 +111,12 @@ py_library(
 )
 """
 
-# In Itanium mangling, symbols that take the new std::string hold this.
+# c10::detail::torchCheckFail takes a std::string, so its mangled name tells which one. (That the library holds names of the
+# new one somewhere says nothing: it may hold parts of the C++ library.)
 _CXX11_ABI_PROBE = """
 import sys
 data = open(sys.argv[1], "rb").read()
-print(int(b"St7__cxx1112basic_string" in data))
+print(int(b"torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string" in data))
 """
 
 def cxx11_abi(rctx, python, library):

@@ -1,0 +1,224 @@
+"""Every wrong environment is named before anything is compiled: what was found, where, what was expected, the cure.
+
+The toolkits and PyTorches here are empty files with the right names, which is all that the analysis looks at.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from workspace import Workspace
+
+CHECKED = "//config:torch_check"
+PARTS = ("  found:    ", "  expected: ", "  cure:     ")
+
+
+def write(path: pathlib.Path, text: str = "", executable: bool = False) -> None:
+    """Writes a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755 if executable else 0o644)
+
+
+def fake_toolkit(folder: pathlib.Path, version: str, without: str = "") -> str:
+    """A CUDA_HOME whose nvcc says it is of that version."""
+    files = [
+        "bin/ptxas",
+        "bin/fatbinary",
+        "bin/nvlink",
+        "bin/bin2c",
+        "bin/crt/link.stub",
+        "include/cuda_runtime.h",
+        "include/crt/host_config.h",
+        "include/nv/target",
+        "lib64/libcudart_static.a",
+    ]
+    for name in files:
+        if name != without:
+            write(folder / name)
+    if without != "bin/nvcc":
+        write(folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True)
+    return str(folder)
+
+
+def fake_torch(folder: pathlib.Path, version: str, cuda: str | None) -> str:
+    """A site-packages with a torch of that version, built with that CUDA."""
+    write(folder / "torch/version.py", f"__version__ = '{version}'\ncuda: Optional[str] = {cuda!r}\n")
+    write(folder / "torch/lib/libc10.so")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with Workspace(tmp_path_factory.mktemp("errors")) as scratch:
+        yield scratch
+
+
+@pytest.fixture
+def environment(tmp_path: pathlib.Path) -> dict[str, str]:
+    """A toolkit and a PyTorch that fit each other."""
+    return {
+        "CUDA_HOME": fake_toolkit(tmp_path / "cuda", "12.4"),
+        "AWQ_TORCH_PATH": fake_torch(tmp_path / "site", "2.6.0+cu124", "12.4"),
+    }
+
+
+def analyse(workspace: Workspace, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
+    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints."""
+    command = ["build", "--nobuild", "--config=local_cuda", "--config=local_torch", *arguments, CHECKED]
+    result = workspace.bazel(*command, **environment)
+    return result.returncode == 0, result.stdout
+
+
+def assert_refused(outcome: tuple[bool, str], *messages: str) -> None:
+    """The analysis failed with a message that has all its parts."""
+    succeeded, output = outcome
+    assert not succeeded, output
+    for message in (*PARTS, *messages):
+        assert message in output
+
+
+def test_what_fits_is_accepted_without_a_warning(workspace: Workspace, environment: dict[str, str]) -> None:
+    succeeded, output = analyse(workspace, environment)
+    assert succeeded, output
+    assert "warning" not in output.lower()
+
+
+def test_cuda_home_is_not_set(workspace: Workspace, environment: dict[str, str]) -> None:
+    del environment["CUDA_HOME"]
+    assert_refused(analyse(workspace, environment), "CUDA_HOME is not set", "bin/nvcc below it")
+
+
+def test_cuda_path_stands_in(workspace: Workspace, environment: dict[str, str]) -> None:
+    environment["CUDA_PATH"] = environment.pop("CUDA_HOME")
+    succeeded, output = analyse(workspace, environment)
+    assert succeeded, output
+
+
+def test_cuda_home_is_no_folder(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["CUDA_HOME"] = str(tmp_path / "nowhere")
+    outcome = analyse(workspace, environment)
+    assert_refused(outcome, "CUDA_HOME is not a CUDA toolkit", f"CUDA_HOME={tmp_path}/nowhere, which is no folder")
+
+
+def test_nvcc_is_missing(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "runtime", "12.4", without="bin/nvcc")
+    assert_refused(analyse(workspace, environment), "nvcc is missing", f"no {tmp_path}/runtime/bin/nvcc", "'devel'")
+
+
+@pytest.mark.parametrize(
+    "script", ["#!/bin/sh\necho cannot run >&2\nexit 126\n", "#!/bin/sh\necho something else\n", "no script at all"]
+)
+def test_nvcc_does_not_run(workspace: Workspace, environment: dict[str, str], script: str) -> None:
+    nvcc = pathlib.Path(environment["CUDA_HOME"]) / "bin/nvcc"
+    write(nvcc, script, executable=True)
+    assert_refused(analyse(workspace, environment), "nvcc does not run", str(nvcc), "'devel'")
+
+
+def test_toolkit_without_the_static_runtime(
+    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "part", "12.4", without="lib64/libcudart_static.a")
+    outcome = analyse(workspace, environment)
+    assert_refused(outcome, "the CUDA toolkit is incomplete", "no lib/libcudart_static.a", "cuda-cudart-dev")
+
+
+def test_toolkit_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "old", "10.2")
+    assert_refused(analyse(workspace, environment), "CUDA 10.2", "CUDA 11.0 or newer is required")
+
+
+def test_minor_versions_of_cuda_differ(
+    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "other", "2.3.0+cu121", "12.1")
+    message = "differ in the minor version of CUDA"
+    outcome = analyse(workspace, environment)
+    assert_refused(outcome, message, "CUDA 12.4 (CUDA_HOME=", "PyTorch 2.3.0+cu121 built with CUDA 12.1")
+    succeeded, output = analyse(workspace, environment, "--//config:allow_cuda_minor_mismatch")
+    assert succeeded, output
+    assert message in output
+
+
+def test_major_versions_of_cuda_differ(
+    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "other", "2.11.0+cu130", "13.0")
+    for arguments in ([], ["--//config:allow_cuda_minor_mismatch"]):
+        assert_refused(analyse(workspace, environment, *arguments), "differ in the major version of CUDA")
+
+
+def test_architecture_that_the_toolkit_lacks(workspace: Workspace, environment: dict[str, str]) -> None:
+    outcome = analyse(workspace, environment, "--//config:cuda_archs=8.0,10.0")
+    assert_refused(outcome, "cannot build architecture 100", "70 75 80 86 87 89 90 90a", "CUDA 12.8 and newer has 100")
+
+
+def test_malformed_architecture_list(workspace: Workspace, environment: dict[str, str]) -> None:
+    environment["TORCH_CUDA_ARCH_LIST"] = "8.0;Hoper"
+    assert_refused(analyse(workspace, environment), "TORCH_CUDA_ARCH_LIST=8.0;Hoper", '"8.0;9.0+PTX"')
+
+
+@pytest.mark.parametrize("text", ["8.0;9.0+PTX", "8.0 9.0", "Hopper", "7.0 ; 8.6"])
+def test_architecture_lists_of_pytorch(workspace: Workspace, environment: dict[str, str], text: str) -> None:
+    succeeded, output = analyse(workspace, {**environment, "TORCH_CUDA_ARCH_LIST": text})
+    assert succeeded, output
+
+
+def test_bfloat16_without_an_architecture_that_has_it(workspace: Workspace, environment: dict[str, str]) -> None:
+    outcome = analyse(workspace, environment, "--//config:cuda_archs=7.0,7.5")
+    assert_refused(outcome, "bfloat16 is on", "--//config:bf16=false")
+    succeeded, output = analyse(workspace, environment, "--//config:cuda_archs=7.0,7.5", "--//config:bf16=false")
+    assert succeeded, output
+
+
+@pytest.mark.parametrize(("version", "word"), [("8.5.0", "old"), ("14.2.0", "new")])
+def test_host_compiler(
+    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path, version: str, word: str
+) -> None:
+    compiler = tmp_path / "gcc"
+    write(compiler, f'#!/bin/sh\ncase "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac\n', True)
+    environment["CC"] = str(compiler)
+    outcome = analyse(workspace, environment)
+    assert_refused(outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4")
+
+
+def test_pytorch_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "old", "1.13.1+cu117", "11.7")
+    assert_refused(analyse(workspace, environment), "PyTorch 1.13.1+cu117", "PyTorch 2.0 or newer")
+
+
+def test_pytorch_without_cuda(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "cpu", "2.6.0+cpu", None)
+    assert_refused(analyse(workspace, environment), "PyTorch is built without CUDA", "2.6.0+cpu", "+cpu")
+
+
+def test_pytorch_is_not_installed(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+    environment["AWQ_TORCH_PATH"] = str(tmp_path)
+    assert_refused(analyse(workspace, environment), "PyTorch is not installed", f"AWQ_TORCH_PATH={tmp_path}")
+
+
+def test_python_outside_the_range(workspace: Workspace, environment: dict[str, str]) -> None:
+    outcome = analyse(workspace, environment, "--//config:python=3.9")
+    assert_refused(outcome, "--//config:python=3.9", "3.10, 3.11, 3.12, 3.13")
+
+
+def test_pytorch_that_has_no_wheel_for_the_python(workspace: Workspace, environment: dict[str, str]) -> None:
+    command = ["build", "--nobuild", "--config=torch2.3", "--config=local_cuda", "--//config:python=3.13", CHECKED]
+    result = workspace.bazel(*command, **environment)
+    outcome = (result.returncode == 0, result.stdout)
+    assert_refused(outcome, "PyTorch 2.3.0 has no wheel for Python 3.13", "3.10, 3.11, 3.12")
+
+
+def test_wheel_whose_hash_does_not_match(workspace: Workspace, tmp_path: pathlib.Path) -> None:
+    """An index that delivers other files: here a folder of empty ones with the right names."""
+    lock = workspace.root / "third_party/wheels/locks/tools_py311.txt"
+    for line in lock.read_text().splitlines():
+        name, equals, version = line.removesuffix(" \\").partition("==")
+        if equals:
+            write(tmp_path / f"{name.replace('-', '_')}-{version}-py3-none-any.whl", "another file")
+    environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
+    result = workspace.bazel("build", "--nobuild", "//third_party/python:pytest", **environment)
+    outcome = (result.returncode == 0, result.stdout)
+    assert_refused(outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file")
