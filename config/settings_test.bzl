@@ -12,6 +12,7 @@ load(
     "check_torch_python",
     "download_failed",
     "format_problem",
+    "no_cross_compiler",
     "no_pip",
     "no_python",
     "select_archs",
@@ -192,6 +193,12 @@ def _check_host_compiler_test_impl(ctx):
         check_host_compiler("gcc", "8.3.0", "/usr/bin/gcc", (12, 4)),
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
+    )
+    _assert_problem(
+        env,
+        no_cross_compiler("aarch64", "aarch64-linux-gnu-gcc"),
+        "the C++ compiler for aarch64 is missing",
+        ["no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu"],
     )
     return unittest.end(env)
 

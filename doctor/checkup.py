@@ -60,6 +60,7 @@ class Checkup:
         self._cuda = workspace.load("//config:cuda_versions.bzl")
         self._versions = workspace.load("//third_party:versions.bzl")
         self._compilers = workspace.load("//third_party/environment:environment.bzl")
+        self._cross = workspace.load("//third_party/cross:cross_gcc.bzl")
         self._interpreters = workspace.load("//third_party/python:interpreters.bzl")
         self._toolkits = workspace.load("//third_party/cuda:local_toolkit.bzl")
         self._torch = workspace.load("//third_party/torch:torch.bzl")
@@ -188,6 +189,9 @@ class Checkup:
         return notes
 
     def _host_compiler(self) -> Finding:
+        processor = self._information["processor"]
+        if processor not in ("", platform.machine()):
+            return self._cross_compiler(processor)
         finding = Finding("host_compiler", "C++ compiler", OK, "", notes=self._compilers_here())
         name = self._compilers["host_compiler_name"](self._rctx)
         compiler = self._compilers["ask_compiler"](self._rctx, name)
@@ -228,6 +232,16 @@ class Checkup:
         oldest, newest = self._cuda["host_compiler_range"](compiler["kind"], version)
         finding.summary += f"; CUDA {_version_text(version)} takes {oldest} to {newest}"
         finding.facts |= {"oldest": oldest, "newest": newest}
+        return finding
+
+    def _cross_compiler(self, processor: str) -> Finding:
+        finding = Finding("host_compiler", "C++ compiler", OK, "")
+        name = self._cross["cross_gcc_name"](processor)
+        compiler = self._compilers["ask_compiler"](self._rctx, name)
+        if not compiler:
+            return self._refuse(finding, self._checks["no_cross_compiler"](processor, name))
+        finding.summary = f"{name} {compiler['version']}, {compiler['path']}, for modules that run on {processor}"
+        finding.facts = dict(compiler)
         return finding
 
     def _compilers_here(self) -> list[str]:

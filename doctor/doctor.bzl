@@ -11,9 +11,15 @@ load("//third_party:versions.bzl", "PYTHON_VERSIONS")
 
 def _selected_settings_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
+    processors = [
+        processor.label.name
+        for processor in ctx.attr.processors
+        if ctx.target_platform_has_constraint(processor[platform_common.ConstraintValueInfo])
+    ]
     ctx.actions.write(out, json.encode_indent({
         "bazel_version": BAZEL_VERSION,
         "environment": ENVIRONMENT,
+        "processor": processors[0] if processors else "",
         "python_is_installed": PYTHON_IS_INSTALLED,
         "settings": {setting.label.name: setting[BuildSettingInfo].value for setting in ctx.attr.settings},
     }) + "\n")
@@ -21,8 +27,14 @@ def _selected_settings_impl(ctx):
 
 selected_settings = rule(
     implementation = _selected_settings_impl,
-    doc = "Writes the values of build settings, and the environment that repository rules see, to a JSON file.",
-    attrs = {"settings": attr.label_list(providers = [BuildSettingInfo], doc = "The build settings.")},
+    doc = "Writes values of build settings, the processor to build for, and the environment of repository rules to a JSON file.",
+    attrs = {
+        "processors": attr.label_list(
+            providers = [platform_common.ConstraintValueInfo],
+            doc = "The processors among which the one to build for is.",
+        ),
+        "settings": attr.label_list(providers = [BuildSettingInfo], doc = "The build settings."),
+    },
 )
 
 # sh, because whether there is a Python is the first question.

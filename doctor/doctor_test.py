@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -54,6 +55,7 @@ class Machine:
             "torch": "2.11.0",
         }
         self.bazel = "7.7.1"
+        self.processor = platform.machine()
         self.python_is_installed = True
 
     def program(self, path: pathlib.Path, script: str) -> None:
@@ -109,6 +111,7 @@ class Machine:
         information = {
             "bazel_version": self.bazel,
             "environment": self.environment,
+            "processor": self.processor,
             "python_is_installed": self.python_is_installed,
             "settings": self.settings,
         }
@@ -287,6 +290,14 @@ def test_clang(machine: Machine) -> None:
     machine.environment["CC"] = str(machine.bin / "clang")
     found = machine.check("host_compiler", "ok", "clang 20.1.0")
     assert (found["facts"]["kind"], found["facts"]["newest"]) == ("clang", 20)
+
+
+def test_compiler_for_another_processor(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    machine.processor = "aarch64"
+    machine.check("host_compiler", PROBLEM, "no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu")
+    machine.compiler("aarch64-linux-gnu-gcc", "12.2.0")
+    machine.check("host_compiler", "ok", "for modules that run on aarch64")
 
 
 # ---- PyTorch ---------------------------------------------------------------------------------------------------------
