@@ -476,17 +476,19 @@ def download_failed(what, lock, output):
     Returns:
       The problem.
     """
+    lines = [line for line in output.strip().split("\n") if "Expected     or" not in line]
+    shortened = "\n".join(lines[-40:])  # the end says why
     if "DO NOT MATCH THE HASHES" in output:
         return problem(
             title = "a downloaded wheel is not the one that is locked",
-            found = "another sha256 for one of: {}\n{}".format(what, output),
+            found = "another sha256 for one of: {}\n{}".format(what, shortened),
             expected = "the sha256 in " + lock,
             cure = "do not use that file: pip's index or a proxy delivered something else (`python3 -m pip config list` names it). If the lock\n" +
                    "itself was edited, make it anew: ./bazelw run //third_party/wheels:lock",
         )
     return problem(
         title = "pip could not download wheels",
-        found = "{}\n{}".format(what, output),
+        found = "{}\n{}".format(what, shortened),
         expected = "the wheels that {} names, through pip's configured index".format(lock),
         cure = "check pip's index and proxy: `python3 -m pip config list`, https_proxy",
     )

@@ -77,7 +77,7 @@ def assert_refused(outcome: tuple[bool, str], *messages: str) -> None:
     succeeded, output = outcome
     assert not succeeded, output
     for message in (*PARTS, *messages):
-        assert message in output
+        assert message in output, output
 
 
 def test_what_fits_is_accepted_without_a_warning(workspace: Workspace, environment: dict[str, str]) -> None:

@@ -92,7 +92,7 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
     )
     if result.return_code != 0:
         what = "{} for CPython {} on linux-{}".format(", ".join(packages), python_version, cpu)
-        fail(format_problem(download_failed(what, str(lock), (result.stdout + result.stderr).strip()[-4000:])))
+        fail(format_problem(download_failed(what, str(lock), result.stdout + result.stderr)))
     for wheel in rctx.path("wheels").readdir():
         rctx.report_progress("unpacking " + wheel.basename)
 
