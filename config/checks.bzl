@@ -17,39 +17,12 @@ load(
     "supported_archs",
     "toolkits_with",
 )
+load(":problems.bzl", "problem")
 
 OLDEST_TORCH = (2, 0)
 
-# Where things come from, in words.
-FETCHED_TOOLKIT = "the toolkit the build brings along"
-FETCHED_TORCH = "the wheel the build brings along"
-REGISTERED_TOOLKIT = "a toolchain that the workspace registers"
-
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
-
-def problem(title, found, expected, cure):
-    """A problem, in the parts that every message has.
-
-    Args:
-      title: what is wrong, in a few words.
-      found: what was found, and where.
-      expected: what would do.
-      cure: what the user can do about it.
-
-    Returns:
-      A struct of these.
-    """
-    return struct(title = title, found = found, expected = expected, cure = cure)
-
-def format_problem(p):
-    """Writes a problem as a message of several lines."""
-    return "\n\n{}\n  found:    {}\n  expected: {}\n  cure:     {}\n".format(
-        p.title,
-        p.found.replace("\n", "\n            "),
-        p.expected.replace("\n", "\n            "),
-        p.cure.replace("\n", "\n            "),
-    )
 
 # ---- the CUDA toolkit -----------------------------------------------------------------------------------------------
 
@@ -444,51 +417,4 @@ def no_python(version, reasons):
         expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
         cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
                "or choose another one: --//config:python=" + " or ".join(PYTHON_VERSIONS),
-    )
-
-# ---- downloads ------------------------------------------------------------------------------------------------------
-
-def no_pip(packages, reasons):
-    """No Python with pip, which downloads the wheels.
-
-    Args:
-      packages: what it is needed for.
-      reasons: what was looked at and why it was not taken, a string each.
-
-    Returns:
-      The problem.
-    """
-    return problem(
-        title = "no Python with pip was found",
-        found = "\n".join(reasons) or "no python3",
-        expected = "Python 3.9 or newer with pip, to download locked wheels ({})".format(packages),
-        cure = "install them (Debian, Ubuntu: apt-get install python3-pip)",
-    )
-
-def download_failed(what, lock, output):
-    """pip could not download wheels, or what it got is not what the lock names.
-
-    Args:
-      what: the packages.
-      lock: the lock file.
-      output: what pip said.
-
-    Returns:
-      The problem.
-    """
-    lines = [line for line in output.strip().split("\n") if "Expected     or" not in line]
-    shortened = "\n".join(lines[-40:])  # the end says why
-    if "DO NOT MATCH THE HASHES" in output:
-        return problem(
-            title = "a downloaded wheel is not the one that is locked",
-            found = "another sha256 for one of: {}\n{}".format(what, shortened),
-            expected = "the sha256 in " + lock,
-            cure = "do not use that file: pip's index or a proxy delivered something else (`python3 -m pip config list` names it). If the lock\n" +
-                   "itself was edited, make it anew: ./bazelw run //third_party/wheels:lock",
-        )
-    return problem(
-        title = "pip could not download wheels",
-        found = "{}\n{}".format(what, shortened),
-        expected = "the wheels that {} names, through pip's configured index".format(lock),
-        cure = "check pip's index and proxy: `python3 -m pip config list`, https_proxy",
     )

@@ -9,17 +9,16 @@ load("//third_party/torch:info.bzl", "TorchInfo")
 load(":arch_list.bzl", "format_archs")
 load(
     ":checks.bzl",
-    "REGISTERED_TOOLKIT",
     "check_choice",
     "check_host_compiler",
     "check_pairing",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "format_problem",
     "select_archs",
 )
 load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
+load(":problems.bzl", "REGISTERED_TOOLKIT", "format_problem")
 
 _CUDA_TOOLCHAIN = Label("@rules_cuda//cuda:toolchain_type")
 

@@ -10,10 +10,7 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "download_failed",
-    "format_problem",
     "no_cross_compiler",
-    "no_pip",
     "no_python",
     "select_archs",
 )
@@ -27,6 +24,7 @@ load(
     "supported_archs",
     "toolkits_with",
 )
+load(":problems.bzl", "download_failed", "format_problem", "no_pip")
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)

@@ -92,8 +92,10 @@ def test_compilers_of_toolkits() -> None:
 
 
 def test_every_message_has_a_row() -> None:
-    tree = ast.parse((ROOT / "config/checks.bzl").read_text())  # Starlark that is also Python
-    titles = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "title"]
+    # Starlark that is also Python.
+    trees = [ast.parse((ROOT / "config" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    titles = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "title"]
     texts = {node.value for title in titles for node in ast.walk(title) if isinstance(node, ast.Constant)}
     patterns = [re.escape(text).replace(r"\{\}", ".+") for text in texts if isinstance(text, str) and " " in text]
     assert len(patterns) > 15

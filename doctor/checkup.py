@@ -56,6 +56,7 @@ class Checkup:
         """Takes the workspace's folder, what `selected_settings` wrote down, and a folder among Bazel's outputs."""
         workspace = Workspace(root)
         self._checks = workspace.load("//config:checks.bzl")
+        self._problems = workspace.load("//config:problems.bzl")
         self._archs = workspace.load("//config:arch_list.bzl")
         self._cuda = workspace.load("//config:cuda_versions.bzl")
         self._versions = workspace.load("//third_party:versions.bzl")
@@ -63,7 +64,8 @@ class Checkup:
         self._cross = workspace.load("//third_party/cross:cross_gcc.bzl")
         self._interpreters = workspace.load("//third_party/python:interpreters.bzl")
         self._toolkits = workspace.load("//third_party/cuda:local_toolkit.bzl")
-        self._torch = workspace.load("//third_party/torch:torch.bzl")
+        self._torch = workspace.load("//third_party/torch:local_torch.bzl")
+        self._cxx11_abi = workspace.load("//third_party/torch:torch.bzl")["cxx11_abi"]
         self._torch_info = workspace.load("//third_party/torch:info.bzl")
         self._pip_pythons = workspace.load("//third_party/wheels:wheels.bzl")["PIP_PYTHONS"]
 
@@ -105,7 +107,7 @@ class Checkup:
         major = self._wanted_bazel.split(".")[0]
         if version and version.split(".")[0] != major:
             finding.verdict = WARNING
-            finding.problem = self._checks["problem"](
+            finding.problem = self._problems["problem"](
                 title="Bazel is of another major version",
                 found=f"Bazel {version}",
                 expected=f"Bazel {major} (.bazelversion names {self._wanted_bazel})",
@@ -139,7 +141,7 @@ class Checkup:
             finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
             finding.facts["interpreter"] = interpreter.path
             return finding
-        problem = self._checks["no_pip"](", ".join(needed or ["test packages"]), reasons)
+        problem = self._problems["no_pip"](", ".join(needed or ["test packages"]), reasons)
         return self._refuse(finding, problem, PROBLEM if needed else WARNING)
 
     # ---- CUDA -------------------------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ class Checkup:
         finding = Finding("cuda", "CUDA toolkit", OK, "", notes=self._toolkits_here(), facts={"setting": choice})
         if choice == "registered":
             finding.verdict = SKIPPED
-            finding.summary = f"{self._checks['REGISTERED_TOOLKIT']}, which only a build can ask"
+            finding.summary = f"{self._problems['REGISTERED_TOOLKIT']}, which only a build can ask"
             return finding
         if choice == "local":
             toolkit, problem = self._toolkits["find_toolkit"](self._rctx)
@@ -157,7 +159,7 @@ class Checkup:
                 return self._refuse(finding, problem)
             self._toolkit = toolkit.version, toolkit.where
         else:
-            self._toolkit = self._cuda["parse_version"](choice), self._checks["FETCHED_TOOLKIT"]
+            self._toolkit = self._cuda["parse_version"](choice), self._problems["FETCHED_TOOLKIT"]
         version, where = self._toolkit
         finding.summary = f"{_version_text(version)}, {where}"
         finding.facts |= {"version": _version_text(version), "where": where}
@@ -199,7 +201,7 @@ class Checkup:
             cc = self._environment.get("CC")
             return self._refuse(
                 finding,
-                self._checks["problem"](
+                self._problems["problem"](
                     title="there is no host compiler",
                     found=f"CC={cc}, which is not there or does not run" if cc else "no gcc on PATH, and CC is not set",
                     expected="gcc or clang with C++17",
@@ -214,7 +216,7 @@ class Checkup:
             if part.return_code == 0 and part.stdout.strip() == "cc1plus":
                 return self._refuse(
                     finding,
-                    self._checks["problem"](
+                    self._problems["problem"](
                         title="gcc is installed without C++",
                         found=f"{compiler['path']} has no cc1plus",
                         expected="a gcc that compiles C++",
@@ -269,11 +271,11 @@ class Checkup:
         release = self._versions["TORCH_RELEASES"][choice]
         if python not in release.pythons:
             return self._refuse(finding, self._checks["no_torch_for_python"](choice, python))
-        self._selected_torch = choice, release.cuda, self._checks["FETCHED_TORCH"]
+        self._selected_torch = choice, release.cuda, self._problems["FETCHED_TORCH"]
         finding.summary = (
-            f"{choice} for Python {python}, built with CUDA {release.cuda}, {self._checks['FETCHED_TORCH']}"
+            f"{choice} for Python {python}, built with CUDA {release.cuda}, {self._problems['FETCHED_TORCH']}"
         )
-        finding.facts |= {"version": choice, "cuda": release.cuda, "where": self._checks["FETCHED_TORCH"]}
+        finding.facts |= {"version": choice, "cuda": release.cuda, "where": self._problems["FETCHED_TORCH"]}
         return finding
 
     def _local_pytorch(self, finding: Finding, python: str) -> Finding:
@@ -286,11 +288,11 @@ class Checkup:
         problem = problem or self._checks["check_torch_python"](its_python, python, where)
         if problem:
             return self._refuse(finding, problem)
-        abi, error = self._torch["cxx11_abi"](self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
+        abi, error = self._cxx11_abi(self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
         if error:
             return self._refuse(
                 finding,
-                self._checks["problem"](
+                self._problems["problem"](
                     title="PyTorch is incomplete",
                     found=error,
                     expected="PyTorch with its libraries",
@@ -348,7 +350,7 @@ class Checkup:
             if version.split("+")[0] in releases:
                 known = version.split("+")[0]
                 cures.append(f"--//config:torch={known} --//config:cuda={releases[known].cuda}")
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title="the installed PyTorch is not the one that is built for",
                 found=f"PyTorch {version} ({where})",
                 expected=f"PyTorch {choice}: with another one the modules fail at import, often by an undefined symbol",
@@ -397,7 +399,7 @@ class Checkup:
         version = re.search(r"Driver Version\s*:\s*([\d.]+)", result.stdout)
         cuda = re.search(r"CUDA (?:\w+ )?Version\s*:\s*(\d+\.\d+)", result.stdout)
         if result.return_code != 0 or not version or not cuda:
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title="nvidia-smi does not reach the driver",
                 found=f"`{program}` printed: {(result.stdout + result.stderr).strip()[:500] or 'nothing'}",
                 expected="a driver version and its CUDA version",
@@ -414,7 +416,7 @@ class Checkup:
                 for name, release in releases
                 if self._cuda["parse_version"](release.cuda)[0] <= self._driver_cuda[0]
             ]
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title=f"the driver is too old to run code for CUDA {self._toolkit[0][0]}",
                 found=f"driver {version[1]}, for CUDA up to {cuda[1]}",
                 expected=f"a driver for CUDA {self._toolkit[0][0]}.0 or newer where the modules run",
@@ -464,7 +466,7 @@ class Checkup:
         chosen = self._archs["format_archs"](self._selected_archs)
         wanted = '--//config:cuda_archs="' + ";".join([chosen, *without, *compiled]) + '"'
         if without:
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title=f"the build has no code for the GPU's architecture {', '.join(without)}",
                 found=f"architectures {chosen} and {finding.summary}",
                 expected="machine code of the GPU's generation, or PTX of an older one",
@@ -472,7 +474,7 @@ class Checkup:
             )
             return self._refuse(finding, problem, WARNING)
         if compiled and self._driver_cuda < self._toolkit[0]:
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title=f"the driver cannot compile this toolkit's PTX for {', '.join(compiled)}",
                 found=f"a driver for CUDA {_version_text(self._driver_cuda)}, CUDA {_version_text(self._toolkit[0])}",
                 expected="a driver at least as new as the toolkit, or machine code for the GPU",
@@ -500,7 +502,7 @@ class Checkup:
             f"{free / 1e9:.0f} GB free for Bazel's outputs"
         )
         if system != "Linux" or processor not in self._versions["PROCESSORS"]:
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title="no build for this system or processor",
                 found=f"{system} on {processor}",
                 expected=f"Linux on {' or '.join(self._versions['PROCESSORS'])}",
@@ -508,7 +510,7 @@ class Checkup:
             )
             return self._refuse(finding, problem)
         if free < _BUILD_BYTES:
-            problem = self._checks["problem"](
+            problem = self._problems["problem"](
                 title="there is little space for a first build",
                 found=f"{free / 1e9:.1f} GB free in {self._output_folder}",
                 expected=f"{_BUILD_BYTES / 1e9:.0f} GB for toolkit and PyTorch, unless they are there already",

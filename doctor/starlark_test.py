@@ -41,14 +41,16 @@ def test_unit_tests_of_the_build(name: str) -> None:
     ("label", "names"),
     [
         ("//config:arch_list.bzl", ["code_for", "format_archs"]),
-        ("//config:checks.bzl", ["select_archs", "check_toolkit", "format_problem"]),
+        ("//config:checks.bzl", ["select_archs", "check_toolkit"]),
         ("//config:cuda_versions.bzl", ["nvcc_version", "host_compiler_range"]),
+        ("//config:problems.bzl", ["problem", "format_problem", "no_pip"]),
         ("//third_party:versions.bzl", ["CUDA_TOOLKITS", "TORCH_RELEASES", "PROCESSORS"]),
         ("//third_party/cuda:local_toolkit.bzl", ["find_toolkit", "USUAL_PLACE"]),
         ("//third_party/environment:environment.bzl", ["ask_compiler", "has_gpu"]),
         ("//third_party/python:interpreters.bzl", ["find_interpreter"]),
         ("//third_party/torch:info.bzl", ["torch_facts"]),
-        ("//third_party/torch:torch.bzl", ["find_torch", "cxx11_abi"]),
+        ("//third_party/torch:local_torch.bzl", ["find_torch"]),
+        ("//third_party/torch:torch.bzl", ["cxx11_abi"]),
         ("//third_party/wheels:wheels.bzl", ["PIP_PYTHONS"]),
     ],
 )

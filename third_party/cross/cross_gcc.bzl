@@ -3,7 +3,8 @@
 Without the compiler everything can still be analysed; compiling then says what to install.
 """
 
-load("//config:checks.bzl", "format_problem", "no_cross_compiler")
+load("//config:checks.bzl", "no_cross_compiler")
+load("//config:problems.bzl", "format_problem")
 
 _TOOLS = ["ar", "cpp", "gcc", "gcov", "ld", "nm", "objcopy", "objdump", "strip"]
 

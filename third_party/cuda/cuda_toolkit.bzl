@@ -3,7 +3,7 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
-load("//config:checks.bzl", "FETCHED_TOOLKIT")
+load("//config:problems.bzl", "FETCHED_TOOLKIT")
 load("//third_party/wheels:wheels.bzl", "download_wheels", "locked_requirements")
 load(":build_file.bzl", "toolkit_build_file")
 

@@ -6,13 +6,13 @@ CUDA_HOME (or CUDA_PATH) names it; nothing else is searched, so that what happen
 load(
     "//config:checks.bzl",
     "check_toolkit",
-    "format_problem",
     "incomplete_toolkit",
     "no_cuda_home",
     "no_nvcc",
     "nvcc_does_not_run",
 )
 load("//config:cuda_versions.bzl", "format_version", "nvcc_version")
+load("//config:problems.bzl", "format_problem")
 load("//third_party:unavailable.bzl", "unavailable_targets")
 load(":build_file.bzl", "NEEDED_FILES", "TARGETS", "toolkit_build_file")
 

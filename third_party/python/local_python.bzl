@@ -1,6 +1,7 @@
 """A CPython that is installed on the machine, under the target names that rules_python's own interpreters have."""
 
-load("//config:checks.bzl", "format_problem", "no_python")
+load("//config:checks.bzl", "no_python")
+load("//config:problems.bzl", "format_problem")
 load("//third_party:unavailable.bzl", "unavailable_targets")
 load(":interpreters.bzl", "find_interpreter")
 

@@ -6,7 +6,7 @@ which pip and which mirror delivered it makes no difference to the bits (and a c
 The wheels may be for another Python version or platform than the one that runs pip.
 """
 
-load("//config:checks.bzl", "download_failed", "format_problem", "no_pip")
+load("//config:problems.bzl", "download_failed", "format_problem", "no_pip")
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 
 # pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
