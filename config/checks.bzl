@@ -90,6 +90,25 @@ def incomplete_toolkit(cuda_home, missing):
         cure = "install the development parts (cuda-nvcc-X-Y, cuda-cudart-dev-X-Y and cuda-cccl-X-Y of NVIDIA's packages; {})".format(_DEVEL_IMAGES),
     )
 
+def check_registered_version(text):
+    """Whether the version of a registered toolchain is stated.
+
+    Args:
+      text: value of //config:registered_cuda_version.
+
+    Returns:
+      None or a problem.
+    """
+    parts = text.split(".")
+    if len(parts) >= 2 and (parts[0] + parts[1]).isdigit():
+        return None
+    return problem(
+        title = "the registered toolchain's CUDA version is not stated",
+        found = "--//config:cuda=registered and --//config:registered_cuda_version={}".format(text),
+        expected = "the version of CUDA that the toolchain compiles with, as rules_cuda does not tell",
+        cure = "--//config:registered_cuda_version=13.0, or whichever it is",
+    )
+
 def check_toolkit(version, where):
     """Whether a toolkit is new enough.
 

@@ -7,7 +7,7 @@ a rule depends on. Also executed by Python, like cuda_versions.bzl.
 # Where things come from, in words.
 FETCHED_TOOLKIT = "the toolkit the build brings along"
 FETCHED_TORCH = "the wheel the build brings along"
-REGISTERED_TOOLKIT = "a toolchain that the workspace registers"
+REGISTERED_TOOLKIT = "the toolchain that the workspace registers"
 
 def problem(title, found, expected, cure):
     """A problem, in the parts that every message has.

@@ -7,6 +7,7 @@ load(
     "check_choice",
     "check_host_compiler",
     "check_pairing",
+    "check_registered_version",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
@@ -174,6 +175,15 @@ def _check_toolkit_test_impl(ctx):
         "CUDA 11.0 or newer is required",
         "--//config:cuda=",
     ])
+    return unittest.end(env)
+
+def _check_registered_version_test_impl(ctx):
+    env = unittest.begin(ctx)
+    asserts.equals(env, None, check_registered_version("12.4"))
+    for text in ["", "12", "twelve.four"]:
+        _assert_problem(env, check_registered_version(text), "the registered toolchain's CUDA version is not stated", [
+            "--//config:registered_cuda_version=" + text,
+        ])
     return unittest.end(env)
 
 def _check_host_compiler_test_impl(ctx):
@@ -344,6 +354,7 @@ nvcc_flags_test = unittest.make(_nvcc_flags_test_impl)
 host_compiler_range_test = unittest.make(_host_compiler_range_test_impl)
 nvcc_version_test = unittest.make(_nvcc_version_test_impl)
 check_toolkit_test = unittest.make(_check_toolkit_test_impl)
+check_registered_version_test = unittest.make(_check_registered_version_test_impl)
 check_host_compiler_test = unittest.make(_check_host_compiler_test_impl)
 select_archs_test = unittest.make(_select_archs_test_impl)
 check_torch_test = unittest.make(_check_torch_test_impl)
@@ -371,6 +382,7 @@ def settings_test_suite(name):
         host_compiler_range_test,
         nvcc_version_test,
         check_toolkit_test,
+        check_registered_version_test,
         check_host_compiler_test,
         select_archs_test,
         check_torch_test,

@@ -150,10 +150,15 @@ class Checkup:
         choice = self._settings["cuda"]
         finding = Finding("cuda", "CUDA toolkit", OK, "", notes=self._toolkits_here(), facts={"setting": choice})
         if choice == "registered":
-            finding.verdict = SKIPPED
-            finding.summary = f"{self._problems['REGISTERED_TOOLKIT']}, which only a build can ask"
-            return finding
-        if choice == "local":
+            stated = self._settings["registered_cuda_version"]
+            problem = self._checks["check_registered_version"](stated)
+            problem = problem or self._checks["check_toolkit"](
+                self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
+            )
+            if problem:
+                return self._refuse(finding, problem)
+            self._toolkit = self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
+        elif choice == "local":
             toolkit, problem = self._toolkits["find_toolkit"](self._rctx)
             if problem:
                 return self._refuse(finding, problem)

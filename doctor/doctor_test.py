@@ -22,7 +22,16 @@ import doctor
 
 LAUNCHER = str(pathlib.Path(os.environ["DOCTOR"]).absolute())
 CXX11_SYMBOL = "torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string"
-SETTINGS = {"allow_cuda_minor_mismatch", "bf16", "cuda", "cuda_archs", "gpu", "python", "torch"}
+SETTINGS = {
+    "allow_cuda_minor_mismatch",
+    "bf16",
+    "cuda",
+    "cuda_archs",
+    "gpu",
+    "python",
+    "registered_cuda_version",
+    "torch",
+}
 
 NEEDED_BY_A_TOOLKIT = [
     "bin/ptxas",
@@ -52,6 +61,7 @@ class Machine:
             "cuda_archs": "",
             "gpu": True,
             "python": "3.11",
+            "registered_cuda_version": "",
             "torch": "2.11.0",
         }
         self.bazel = "7.7.1"
@@ -258,7 +268,11 @@ def test_toolkits_that_are_not_used_are_named(machine: Machine) -> None:
 
 def test_registered_toolkit(machine: Machine) -> None:
     machine.settings["cuda"] = "registered"
-    machine.check("cuda", SKIPPED, "which only a build can ask")
+    machine.check("cuda", PROBLEM, "CUDA version is not stated", "--//config:registered_cuda_version=")
+    machine.settings["registered_cuda_version"] = "10.2"
+    machine.check("cuda", PROBLEM, "too old")
+    machine.settings["registered_cuda_version"] = "13.0"
+    machine.check("cuda", "ok", "13.0, the toolchain that the workspace registers")
 
 
 def test_no_compiler(machine: Machine) -> None:
@@ -366,7 +380,7 @@ def test_pytorch_to_import(machine: Machine) -> None:
 # ---- GPUs ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cuda", ["13.0", "registered"])
+@pytest.mark.parametrize("cuda", ["13.0", "local"])
 def test_architectures_that_cannot_be_read(machine: Machine, cuda: str) -> None:
     machine.settings["cuda"] = cuda
     machine.environment["TORCH_CUDA_ARCH_LIST"] = "8.0;Hoper"

@@ -39,7 +39,9 @@ def fake_toolkit(folder: pathlib.Path, version: str, without: str = "") -> str:
         if name != without:
             write(folder / name)
     if without != "bin/nvcc":
-        write(folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True)
+        write(
+            folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True
+        )
     return str(folder)
 
 
@@ -66,7 +68,7 @@ def environment(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def analyse(workspace: Workspace, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
-    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints. The doctor has to agree."""
+    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints. The doctor agrees."""
     settings = ["--config=local_cuda", "--config=local_torch", *arguments]
     result = workspace.bazel("build", "--nobuild", *settings, CHECKED, **environment)
     doctor = workspace.bazel("run", *settings, "//:doctor", **environment)
@@ -183,7 +185,9 @@ def test_host_compiler(
     write(compiler, f'#!/bin/sh\ncase "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac\n', True)
     environment["CC"] = str(compiler)
     outcome = analyse(workspace, environment)
-    assert_refused(outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4")
+    assert_refused(
+        outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4"
+    )
 
 
 def test_pytorch_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
@@ -223,4 +227,6 @@ def test_wheel_whose_hash_does_not_match(workspace: Workspace, tmp_path: pathlib
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
     result = workspace.bazel("build", "--nobuild", "//third_party/python:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
-    assert_refused(outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file")
+    assert_refused(
+        outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
+    )

@@ -8,6 +8,9 @@ load("//config:problems.bzl", "format_problem")
 
 _TOOLS = ["ar", "cpp", "gcc", "gcov", "ld", "nm", "objcopy", "objdump", "strip"]
 
+# Bazel's configuration wants paths for these too, which GCC does not have.
+_UNUSED_TOOLS = ["dwp", "llvm-cov", "llvm-profdata"]
+
 _BUILD = """\
 load("@bazel_tools//tools/cpp:unix_cc_toolchain_config.bzl", "cc_toolchain_config")
 load("@rules_cc//cc:defs.bzl", "cc_toolchain")
@@ -85,11 +88,12 @@ def _cross_gcc_repo_impl(rctx):
     triple = name.removesuffix("-gcc")
     gcc = rctx.which(name)
     include = []
-    tools = {tool: "bin/missing" for tool in _TOOLS}
+    tools = {tool: "bin/missing" for tool in _TOOLS + _UNUSED_TOOLS}
     rctx.file("bin/missing", _MISSING.format(message = format_problem(no_cross_compiler(rctx.attr.cpu, name))))
     if gcc:
         include = _include_folders(rctx, gcc)
-        tools = {tool: str(rctx.which("{}-{}".format(triple, tool)) or "/bin/false") for tool in _TOOLS}
+        for tool in _TOOLS:
+            tools[tool] = str(rctx.which("{}-{}".format(triple, tool)) or "bin/missing")
     rctx.file("BUILD.bazel", _BUILD.format(
         cpu = rctx.attr.cpu,
         include = repr(include),
