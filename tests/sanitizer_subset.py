@@ -38,8 +38,16 @@ V2_SHAPES: tuple[Sizes, ...] = (
     {"N": 68, "K": 256, "G": 128},
     {"N": 132, "K": 640, "G": 64},
     {"N": 64, "K": 2048, "G": 32},
+    {"N": 20, "K": 4480, "G": 128},
 )
-V1_SHAPES: tuple[Sizes, ...] = ({"N": 68, "K": 256, "G": 128}, {"N": 132, "K": 640, "G": 64})
+V1_SHAPES: tuple[Sizes, ...] = (
+    {"N": 68, "K": 256, "G": 128},
+    {"N": 132, "K": 640, "G": 64},
+    {"N": 20, "K": 4480, "G": 128},
+)
+# So many tiles that none is split, and more steps along K than any ring of shared memory has stages.
+RING_SHAPES: tuple[Sizes, ...] = ({"N": 17160, "K": 1088, "G": 64},)
+RING_ROWS = (20, 40, 100, 130)
 TOKENS: list[Sizes] = [{"B": 1, "S": 1, "C": 33}, {"B": 2, "S": 3, "C": 520}, {"B": 1, "S": 2, "C": 9001}]
 
 # The small ones run the narrow tiles on Hopper; the others its wider ones, up to 256 rows, on 132 multiprocessors. N of
@@ -53,9 +61,9 @@ W8A8: list[Sizes] = [
 
 CASES: dict[str, list[Sizes]] = {
     "gemv_forward_cuda_new": products((1, 2, 7, 9), V2_SHAPES),
-    "gemm_forward_cuda_new": products((1, 8, 16, 40, 130), V2_SHAPES),
+    "gemm_forward_cuda_new": products((1, 8, 16, 40, 130), V2_SHAPES) + products(RING_ROWS, RING_SHAPES),
     "gemv_forward_cuda": products((1, 3, 9), V1_SHAPES),
-    "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES),
+    "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES) + products(RING_ROWS, RING_SHAPES),
     "layernorm_forward_cuda": TOKENS,
     "rotary_embedding_neox": [{}, {"B": 1, "S": 1, "H": 1, "Hk": 1, "D": 80, "R": 20}],
     "fused_rope_with_pos_forward_func": [{}, {"S": 5, "B": 1, "H": 3, "D": 7, "R": 2}],
