@@ -171,11 +171,14 @@ class Checkup:
         return finding
 
     def _toolkits_here(self) -> list[str]:
-        """The toolkits of the machine, whether or not one of them is selected."""
+        """The machine's toolkits besides the selected one."""
         homes = {name: self._environment[name] for name in ("CUDA_HOME", "CUDA_PATH") if self._environment.get(name)}
         usual = self._toolkits["USUAL_PLACE"]
         if self._rctx.path(usual).exists and os.path.realpath(usual) not in map(os.path.realpath, homes.values()):
             homes[""] = usual
+        local = self._settings["cuda"] == "local"
+        if local:
+            homes.pop("CUDA_HOME" if "CUDA_HOME" in homes else "CUDA_PATH", None)  # the selected one
         notes = []
         for source, home in homes.items():
             toolkit, problem = self._toolkits["find_toolkit"](
@@ -183,11 +186,9 @@ class Checkup:
             )
             what = problem.title if problem else f"CUDA {_version_text(toolkit.version)}"
             note = f"{source}={home}: {what}" if source else f"{home}: {what}"
-            if self._settings["cuda"] != "local":
-                note += "; not used without --//config:cuda=local"
-            elif not source:
-                note += "; not used unless CUDA_HOME names it"
-            notes.append(note)
+            notes.append(
+                note + ("; not used unless CUDA_HOME names it" if local else "; not used without --//config:cuda=local")
+            )
         nvcc = _runnable(self._rctx, "nvcc")
         if nvcc:
             version = self._cuda["nvcc_version"](self._rctx.execute([nvcc, "--version"]).stdout)
