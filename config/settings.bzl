@@ -15,10 +15,10 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "format_problem",
     "select_archs",
 )
 load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
+load(":problems.bzl", "format_problem")
 
 CudaBuildInfo = provider(
     doc = "The CUDA toolkit that is used and what is built with it.",

@@ -1,7 +1,7 @@
 """Unit tests of the table of CUDA versions, of architecture lists, and of each check's message."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
-load(":arch_list.bzl", "format_archs", "parse_arch_list")
+load(":arch_list.bzl", "code_for", "format_archs", "parse_arch_list")
 load(
     ":checks.bzl",
     "check_choice",
@@ -11,8 +11,8 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "download_failed",
-    "format_problem",
+    "no_cross_compiler",
+    "no_python",
     "select_archs",
 )
 load(
@@ -25,6 +25,7 @@ load(
     "supported_archs",
     "toolkits_with",
 )
+load(":problems.bzl", "download_failed", "format_problem", "no_pip")
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -101,6 +102,23 @@ def _parse_arch_list_error_test_impl(ctx):
     asserts.true(env, "\"banana\"" in parse_arch_list("8.0;banana")[1])
     asserts.true(env, "kernels are for 7.0" in parse_arch_list("Pascal")[1])
     asserts.true(env, "machine that builds" in parse_arch_list("native")[1])
+    return unittest.end(env)
+
+def _code_for_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for gpu, archs, expected in [
+        (80, "8.0", "machine code"),
+        (89, "8.0;9.0", "machine code"),
+        (80, "8.6", ""),
+        (80, "8.6+PTX", ""),
+        (75, "8.0+PTX", ""),
+        (120, "8.0;9.0+PTX", "PTX"),
+        (120, "8.0;9.0", ""),
+        (90, "9.0a", "machine code"),
+        (100, "9.0a+PTX", ""),
+        (103, "10.0a;10.0", "machine code"),
+    ]:
+        asserts.equals(env, expected, code_for(gpu, parse_arch_list(archs)[0]), "{} on {}".format(archs, gpu))
     return unittest.end(env)
 
 def _nvcc_flags_test_impl(ctx):
@@ -183,6 +201,12 @@ def _check_host_compiler_test_impl(ctx):
         check_host_compiler("gcc", "8.3.0", "/usr/bin/gcc", (12, 4)),
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
+    )
+    _assert_problem(
+        env,
+        no_cross_compiler("aarch64", "aarch64-linux-gnu-gcc"),
+        "the C++ compiler for aarch64 is missing",
+        ["no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu"],
     )
     return unittest.end(env)
 
@@ -283,6 +307,21 @@ def _check_choice_test_impl(ctx):
     ])
     return unittest.end(env)
 
+def _no_python_test_impl(ctx):
+    env = unittest.begin(ctx)
+    _assert_problem(
+        env,
+        no_python("3.12", ["/usr/bin/python3 is Python 3.11"]),
+        "Python 3.12 with its C headers was not found on this machine",
+        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "apt-get install python3.12-dev", "--//config:python="],
+    )
+    _assert_problem(env, no_pip("torch", ["/usr/bin/python3 has no pip"]), "no Python with pip was found", [
+        "/usr/bin/python3 has no pip",
+        "locked wheels (torch)",
+        "apt-get install python3-pip",
+    ])
+    return unittest.end(env)
+
 def _download_failed_test_impl(ctx):
     env = unittest.begin(ctx)
     _assert_problem(
@@ -310,6 +349,7 @@ default_archs_test = unittest.make(_default_archs_test_impl)
 toolkits_with_test = unittest.make(_toolkits_with_test_impl)
 parse_arch_list_test = unittest.make(_parse_arch_list_test_impl)
 parse_arch_list_error_test = unittest.make(_parse_arch_list_error_test_impl)
+code_for_test = unittest.make(_code_for_test_impl)
 nvcc_flags_test = unittest.make(_nvcc_flags_test_impl)
 host_compiler_range_test = unittest.make(_host_compiler_range_test_impl)
 nvcc_version_test = unittest.make(_nvcc_version_test_impl)
@@ -320,6 +360,7 @@ select_archs_test = unittest.make(_select_archs_test_impl)
 check_torch_test = unittest.make(_check_torch_test_impl)
 check_pairing_test = unittest.make(_check_pairing_test_impl)
 check_choice_test = unittest.make(_check_choice_test_impl)
+no_python_test = unittest.make(_no_python_test_impl)
 download_failed_test = unittest.make(_download_failed_test_impl)
 parse_version_test = unittest.make(_parse_version_test_impl)
 
@@ -336,6 +377,7 @@ def settings_test_suite(name):
         toolkits_with_test,
         parse_arch_list_test,
         parse_arch_list_error_test,
+        code_for_test,
         nvcc_flags_test,
         host_compiler_range_test,
         nvcc_version_test,
@@ -346,6 +388,7 @@ def settings_test_suite(name):
         check_torch_test,
         check_pairing_test,
         check_choice_test,
+        no_python_test,
         download_failed_test,
         parse_version_test,
     )

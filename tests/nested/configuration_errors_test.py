@@ -68,9 +68,11 @@ def environment(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def analyse(workspace: Workspace, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
-    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints."""
-    command = ["build", "--nobuild", "--config=local_cuda", "--config=local_torch", *arguments, CHECKED]
-    result = workspace.bazel(*command, **environment)
+    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints. The doctor agrees."""
+    settings = ["--config=local_cuda", "--config=local_torch", *arguments]
+    result = workspace.bazel("build", "--nobuild", *settings, CHECKED, **environment)
+    doctor = workspace.bazel("run", *settings, "//:doctor", **environment)
+    assert (doctor.returncode == 0) == (result.returncode == 0), result.stdout + doctor.stdout
     return result.returncode == 0, result.stdout
 
 

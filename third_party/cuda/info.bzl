@@ -1,8 +1,9 @@
 """Where the selected CUDA toolkit comes from."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//config:checks.bzl", "check_registered_version", "format_problem")
+load("//config:checks.bzl", "check_registered_version")
 load("//config:cuda_versions.bzl", "parse_version")
+load("//config:problems.bzl", "REGISTERED_TOOLKIT", "format_problem")
 
 CudaSourceInfo = provider(
     doc = "Where the selected CUDA toolkit comes from, for messages.",
@@ -30,7 +31,7 @@ def _registered_cuda_source_impl(ctx):
     found = check_registered_version(text)
     if found:
         fail(format_problem(found))
-    return CudaSourceInfo(version = parse_version(text), where = "the toolchain that the workspace registers")
+    return CudaSourceInfo(version = parse_version(text), where = REGISTERED_TOOLKIT)
 
 registered_cuda_source = rule(
     implementation = _registered_cuda_source_impl,
