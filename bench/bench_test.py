@@ -9,8 +9,8 @@ import machine
 import main
 import pytest
 import report
-from cases import CASES, FUNCTIONS, GROUPS, Attention, Case, Linear4, Linear8, Rotary, Rows
-from results import HostTime, Measurement, Run
+from cases import CASES, FUNCTIONS, GROUPS, LAYERS, Attention, Case, DecoderLayer, Linear4, Linear8, Rotary, Rows
+from results import HostTime, LayerMeasurement, Measurement, Run, StepTime
 from roofline import Ceilings, Work
 
 from awq_kernels import reference
@@ -38,9 +38,15 @@ def measurement(case: Case, us: float | None = 20.0, error: float | None = 2e-4,
     )
 
 
+def layer_measurement(problem: DecoderLayer, error: float | None = 1e-3) -> LayerMeasurement:
+    steps = [StepTime(name, H200.floor_us(work), 1 + H200.floor_us(work)) for name, work in problem.steps.items()]
+    return LayerMeasurement(problem.coordinates, steps, us=80.0, pytorch_us=160.0, error=error)
+
+
 def run_of(*measurements: Measurement) -> Run:
     host = [HostTime("silu_and_mul", {"T": "1"}, 5.25, {"F.silu, mul": 9.5})]
-    return Run({"GPU": "NVIDIA H200, 132 SMs"}, ["bench", "--out", "a b"], "float16", H200, list(measurements), host)
+    machine, command = {"GPU": "NVIDIA H200, 132 SMs"}, ["bench", "--out", "a b"]
+    return Run(machine, command, "float16", H200, list(measurements), host, [*map(layer_measurement, LAYERS)])
 
 
 # ---- cases ----------------------------------------------------------------------------------------------------------
@@ -133,6 +139,20 @@ def test_int8_counts_at_least_twice_the_fp16_rate() -> None:
     assert Ceilings(1e12, 1e14, 2.5e14).rate("int8") == 2.5e14
 
 
+def test_a_layer_has_the_floors_of_its_steps() -> None:
+    problem = DecoderLayer(1, 4096)
+    assert list(problem.steps)[:3] == ["first norm", "qkv", "attention"]
+    assert problem.steps["gate and up"] == Linear4(28672, 4096, 1, layout=2).work
+    # 14.7 + 7.3 + 3.1 + 2.1 of products, 3.9 of attention: the table of single calls has the same figures
+    assert layer_measurement(problem).floor_us == pytest.approx(31.1, rel=0.02)
+
+
+def test_steps_that_were_not_timed_have_no_sum() -> None:
+    steps = [StepTime("a", 1.0, 2.5), StepTime("b", 2.0, None)]
+    assert LayerMeasurement({}, steps).steps_us is None
+    assert LayerMeasurement({}, steps[:1]).steps_us == 2.5
+
+
 # ---- report ---------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +196,20 @@ def test_wrong_and_failed_cases_stand_out() -> None:
     assert "**5.0e-01**" in text and "**nan**" in text and "RuntimeError: no such kernel" in text
     assert "3 of 4 cases measured, 3 wrong" in text
     assert "FAILED: RuntimeError" in report.progress_line(failed)
+
+
+def test_report_of_a_layer() -> None:
+    problem = DecoderLayer(8, 4096)
+    good, bad = layer_measurement(problem), layer_measurement(problem, error=math.nan)
+    failed = LayerMeasurement(problem.coordinates, good.steps, failure="RuntimeError: no such kernel")
+    run = Run({}, [], "float16", H200, [], [], [good, bad, failed])
+    assert run.wrong_layers() == [bad, failed]
+    text = report.report(run)
+    floors, alone = report.format_us(good.floor_us), report.format_us(good.floor_us + 8)
+    share = f"{100 * good.floor_us / 80:.0f}%"
+    assert f"| 8 | 4096 | {floors} | **80.0** | {share} | {alone} | 160 | 2.00x | 1.0e-03 |" in text
+    assert "**nan**" in text and "no such kernel" in text
+    assert "160" in report.layer_line(good) and "FAILED" in report.layer_line(failed)
 
 
 def test_results_survive_the_disk(tmp_path: Path) -> None:
@@ -248,6 +282,12 @@ def test_plots(tmp_path: Path) -> None:
     names = write_plots(
         run_of(*(measurement(case, 4 + 1.5 * H200.floor_us(case.problem.work)) for case in CASES)), tmp_path
     )
-    assert {"w4a16_time_over_m.png", "attention_over_length.png", "rows_bandwidth.png", "host_time.png"} < set(names)
+    assert {
+        "decoder_layer.png",
+        "w4a16_time_over_m.png",
+        "attention_over_length.png",
+        "rows_bandwidth.png",
+        "host_time.png",
+    } < set(names)
     for name in names:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

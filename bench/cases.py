@@ -15,8 +15,10 @@ __all__ = [
     "CASES",
     "FUNCTIONS",
     "GROUPS",
+    "LAYERS",
     "Attention",
     "Case",
+    "DecoderLayer",
     "Group",
     "Linear4",
     "Linear8",
@@ -126,6 +128,58 @@ class Rotary:
     def work(self) -> Work:
         values = self.tensors * self.heads * self.head_dim
         return Work(self.tokens * (2 * HALF_BYTES * values + self.token_bytes))
+
+
+@dataclass(frozen=True)
+class DecoderLayer:
+    """One decoding step of `batch` sequences of `length` positions through a layer; the sizes are Llama-3-8B's.
+
+    The two additions of the residual stream are left out: none of the functions measured here makes them.
+    """
+
+    batch: int
+    length: int
+    hidden: int = 4096
+    heads: int = 32
+    kv_heads: int = 8
+    head_dim: int = 128
+    intermediate: int = 14336
+
+    @property
+    def name(self) -> str:
+        """As a case's name: `layer/B=1,length=4096`."""
+        return f"layer/B={self.batch},length={self.length}"
+
+    @property
+    def coordinates(self) -> dict[str, str]:
+        return {"B": str(self.batch), "length": str(self.length)}
+
+    @property
+    def products(self) -> tuple[tuple[str, tuple[int, int]], ...]:
+        """Name, N and K of each matrix product."""
+        projected = (self.heads + 2 * self.kv_heads) * self.head_dim
+        return (
+            ("qkv", (projected, self.hidden)),
+            ("output", (self.hidden, self.heads * self.head_dim)),
+            ("gate and up", (2 * self.intermediate, self.hidden)),
+            ("down", (self.hidden, self.intermediate)),
+        )
+
+    @property
+    def steps(self) -> dict[str, Work]:
+        """The launches in their order."""
+        norm = Rows(self.batch, self.hidden, 4).work
+        products = {name: Linear4(n, k, self.batch, layout=2).work for name, (n, k) in self.products}
+        return {
+            "first norm": norm,
+            "qkv": products["qkv"],
+            "attention": Attention(self.batch, self.length, self.heads, self.kv_heads, self.head_dim).work,
+            "output": products["output"],
+            "second norm": norm,
+            "gate and up": products["gate and up"],
+            "silu and multiply": Rows(self.batch, self.intermediate, 6).work,
+            "down": products["down"],
+        }
 
 
 Problem = Linear4 | Linear8 | Attention | Rows | Rotary
@@ -332,5 +386,6 @@ def _rows() -> Iterator[Case]:
         yield Case("rows", function, Rotary(4096, 32, 128, tensors, token_bytes), target, reference)
 
 
+LAYERS = (DecoderLayer(1, 4096), DecoderLayer(8, 4096))
 CASES = (*_w4a16(), *_w4a16_v1(), *_w8a8(), *_attention(), *_rows())
 FUNCTIONS = frozenset(case.function for case in CASES)

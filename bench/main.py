@@ -17,9 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cases import CASES, Case
+from cases import CASES, LAYERS, Case, DecoderLayer
 from machine import Unavailable, describe, load_modules, require_gpu
-from report import progress_line, write_report
+from report import layer_line, progress_line, write_report
 from results import ERROR_BOUNDS, Run
 
 WRONG_RESULT, WRONG_USAGE = 1, 2  # exit statuses; `Unavailable` has others
@@ -32,14 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run.load(_path(options.from_results))
     else:
         cases = [case for case in CASES if options.only.search(case.name) and options.dtype in case.dtypes]
+        layers = [layer for layer in LAYERS if options.only.search(layer.name)]
         if options.list:
-            print("\n".join(case.name for case in cases))
+            print("\n".join([case.name for case in cases] + [layer.name for layer in layers]))
             return 0
-        if not cases:
+        if not cases and not layers:
             print(f"bench: no {options.dtype} case matches --only {options.only.pattern}; see --list", file=sys.stderr)
             return WRONG_USAGE
         try:
-            run = _measure(cases, options)
+            run = _measure(cases, layers, options)
         except Unavailable as reason:
             print(f"bench: {reason}", file=sys.stderr)
             return reason.status
@@ -56,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"wrote {out / 'report.md'}, results.json and {len(plots)} plots")
     for measurement in run.wrong():
         print(f"WRONG {measurement.name}: {measurement.failure or f'error {measurement.error:.2g}'}", file=sys.stderr)
-    return WRONG_RESULT if run.wrong() else 0
+    for layer in run.wrong_layers():
+        print(f"WRONG layer {layer.coordinates}: {layer.failure or f'error {layer.error:.2g}'}", file=sys.stderr)
+    return WRONG_RESULT if run.wrong() or run.wrong_layers() else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -83,12 +86,13 @@ def _path(name: str) -> Path:
     return Path(os.environ.get("BUILD_WORKING_DIRECTORY", "")) / name
 
 
-def _measure(cases: list[Case], options: argparse.Namespace) -> Run:
+def _measure(cases: list[Case], layers: list[DecoderLayer], options: argparse.Namespace) -> Run:
     start = time.monotonic()
     require_gpu()
     modules = load_modules()
     # These need PyTorch and awq_kernels; what stands above does not.
     import torch
+    from layer import measure_layer
     from measure import host_times, measure, measure_ceilings
     from timing import Timer
 
@@ -104,12 +108,17 @@ def _measure(cases: list[Case], options: argparse.Namespace) -> Run:
     for number, case in enumerate([] if options.host else cases, 1):
         measurements.append(measure(case, modules, dtype, ceilings, timer))
         print(f"[{number:3}/{len(cases)}] {progress_line(measurements[-1])}", flush=True)
+    layer_measurements = []
+    for problem in [] if options.host else layers:
+        layer_measurements.append(measure_layer(problem, modules["awq_inference_engine"], dtype, ceilings))
+        print(layer_line(layer_measurements[-1]), flush=True)
+        torch.cuda.empty_cache()
     host = []
     for entry in host_times(cases, modules, dtype, timer):
         host.append(entry)
         print(f"host {entry.function}: {entry.us:.1f} us", flush=True)
     facts = describe(modules) | {"duration": f"{time.monotonic() - start:.0f} s"}
-    return Run(facts, ["bench", *sys.argv[1:]], options.dtype, ceilings, measurements, host)
+    return Run(facts, ["bench", *sys.argv[1:]], options.dtype, ceilings, measurements, host, layer_measurements)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from results import Measurement, Run
+from results import Measurement, Run, StepTime
 
 __all__ = ["write_plots"]
 
@@ -48,6 +48,8 @@ def write_plots(run: Run, out: Path) -> list[str]:
     for key in ("w4a16", "w8a8", "attention"):
         if by_group[key]:
             save(f"{key}_roofline", partial(_roofline, run, by_group[key]))
+    if any(layer.us is not None for layer in run.layers):
+        save("decoder_layer", lambda: _decoder_layer(run))
     if run.host:
         save("host_time", lambda: _host_time(run))
     return names
@@ -200,6 +202,49 @@ def _roofline(run: Run, measurements: Sequence[Measurement]) -> Figure:
 
 def _geometric(low: float, high: float, count: int) -> list[float]:
     return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
+
+
+def _decoder_layer(run: Run) -> Figure:
+    """Per batch size a bar for the floors, one for ours, one for PyTorch; the first two show what they consist of."""
+    layers = [layer for layer in run.layers if layer.us is not None]
+    figure, axes_list = _panels(len(layers), 1)
+    figure.set_size_inches(9, 2.4 * len(layers) + 0.8)
+    products, attention, rest = ("qkv", "output", "gate and up", "down"), ("attention",), "norms, silu and multiply"
+    kinds = [("4-bit products", BLUE, ""), ("attention", GREEN, "//"), (rest, PURPLE, "..")]
+    for axes, layer in zip(axes_list, layers):
+        assert layer.us is not None
+
+        def shares(time_of: Callable[[StepTime], float], steps: list[StepTime] = layer.steps) -> list[float]:
+            groups = [products, attention]
+            sums = [sum(time_of(step) for step in steps if step.name in group) for group in groups]
+            return [*sums, sum(map(time_of, steps)) - sum(sums)]
+
+        alone = shares(lambda step: step.us or 0.0)
+        # A step may take less in the layer than alone, where its input is in the caches: the shares then fit the whole.
+        alone = [value * min(1.0, layer.us / sum(alone)) for value in alone]
+        bars = [("sum of floors", shares(lambda step: step.floor_us), 0.0), ("ours", alone, layer.us - sum(alone))]
+        for position, (_, values, between) in enumerate(bars):
+            left = 0.0
+            for (label, color, hatch), value in zip(kinds, values):
+                axes.barh(position, value, 0.6, left, color=color, hatch=hatch, edgecolor="white", label=label)
+                left += value
+            if between > 0:
+                axes.barh(position, between, 0.6, left, color="#dddddd", edgecolor=GREY, label="between the steps")
+            axes.text(max(left, left + between) + 1, position, f"{left + between:.0f} us", va="center", fontsize=9)
+        names = [name for name, _, _ in bars]
+        if layer.pytorch_us is not None:
+            axes.barh(len(bars), layer.pytorch_us, 0.6, color=ORANGE, label="PyTorch, 16-bit weights")
+            axes.text(layer.pytorch_us + 1, len(bars), f"{layer.pytorch_us:.0f} us", va="center", fontsize=9)
+            names.append("PyTorch")
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.12 * max(max(m.pytorch_us or 0.0, m.us or 0.0) for m in layers))
+        axes.set_title(", ".join(f"{key} {value}" for key, value in layer.coordinates.items()), fontsize=10)
+    axes_list[-1].set_xlabel("microseconds per decoder layer (lower is better)")
+    entries = {label: handle for axes in axes_list for handle, label in zip(*axes.get_legend_handles_labels())}
+    axes_list[0].legend(entries.values(), entries.keys(), fontsize=8, loc="upper right")
+    figure.suptitle("A decoder layer of Llama-3-8B in one CUDA graph")
+    return figure
 
 
 def _host_time(run: Run) -> Figure:

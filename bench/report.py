@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cases import GROUPS, Group
-from results import ERROR_BOUNDS, HostTime, Measurement, Run
+from results import ERROR_BOUNDS, LAYER_ERROR_FACTOR, HostTime, LayerMeasurement, Measurement, Run
 
-__all__ = ["format_us", "markdown_table", "progress_line", "report", "write_report"]
+__all__ = ["format_us", "layer_line", "markdown_table", "progress_line", "report", "write_report"]
 
 ABSENT = "-"
 SMALL_FLOOR_US = 0.1
@@ -40,6 +40,17 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
         measurements = [m for m in run.measurements if m.group == key]
         if measurements:
             parts += [f"## {group.title}", group.note, _group_table(group, measurements, bound)]
+    if run.layers:
+        parts += [
+            "## Beyond one call: a decoder layer",
+            "Llama-3-8B's layer (hidden 4096, 32/8 heads of 128, intermediate 14336) as one CUDA graph, microseconds "
+            "per layer. The graph holds four layers with tensors of their own, several times the L2 cache, so that "
+            "weights and caches come from memory as in real decoding. *PyTorch* is the same layer with 16-bit weights: "
+            "cuBLAS, SDPA, eager operations for the rest, in a graph as well. A *step alone* is timed in a graph of "
+            "that step of the four layers. The residual additions are left out on both sides.",
+            _layer_table(run.layers, LAYER_ERROR_FACTOR * bound),
+            _step_table(run.layers),
+        ]
     if run.host:
         parts += [
             "## Host time per call",
@@ -60,6 +71,17 @@ def progress_line(m: Measurement) -> str:
     figures += [f"{name} {format_us(us)}" for name, us in m.peers.items()]
     figures += [f"target {format_us(m.target_us)}"] if m.target_us is not None else []
     return f"{m.name}  {', '.join(figures)}, error {_error(m.error)}"
+
+
+def layer_line(m: LayerMeasurement) -> str:
+    """One line for the terminal."""
+    sizes = ", ".join(f"{key} {value}" for key, value in m.coordinates.items())
+    if m.us is None:
+        return f"layer {sizes}  FAILED: {m.failure}"
+    return (
+        f"layer {sizes}  {format_us(m.us)} us, floors {format_us(m.floor_us)}, steps alone {format_us(m.steps_us)}, "
+        f"PyTorch {format_us(m.pytorch_us)}, error {_error(m.error)}"
+    )
 
 
 def format_us(us: float | None) -> str:
@@ -110,6 +132,29 @@ def _group_table(group: Group, measurements: Sequence[Measurement], bound: float
         rows.append(cells)
     failures = [f"`{m.name}`: {m.failure}" for m in measurements if m.failure]
     return "\n\n".join([markdown_table(header, rows), _speed_ups(group, measurements), *failures])
+
+
+def _layer_table(layers: Sequence[LayerMeasurement], bound: float) -> str:
+    header = [*layers[0].coordinates, "sum of floors", "ours", "of floor", "sum of steps alone", "PyTorch", "speed-up"]
+    rows = []
+    for m in layers:
+        cells = [*m.coordinates.values(), format_us(m.floor_us)]
+        cells += [f"**{format_us(m.us)}**", f"{100 * m.floor_us / m.us:.0f}%"] if m.us else ["failed", ABSENT]
+        cells += [format_us(m.steps_us), format_us(m.pytorch_us)]
+        cells += [f"{m.pytorch_us / m.us:.2f}x" if m.us and m.pytorch_us else ABSENT]
+        cells += [_error(m.error) if m.error is None or m.error <= bound else f"**{_error(m.error)}**"]
+        rows.append(cells)
+    failures = [f"`layer {m.coordinates}`: {m.failure}" for m in layers if m.failure]
+    return "\n\n".join([markdown_table([*header, "error"], rows), *failures])
+
+
+def _step_table(layers: Sequence[LayerMeasurement]) -> str:
+    header, rows = ["step"], [[step.name] for step in layers[0].steps]
+    for m in layers:
+        header += [f"B {m.coordinates['B']}: floor", "alone"]
+        for row, step in zip(rows, m.steps):
+            row += [format_us(step.floor_us), format_us(step.us)]
+    return markdown_table(header, rows)
 
 
 def _host_table(host: Sequence[HostTime]) -> str:

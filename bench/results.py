@@ -10,10 +10,11 @@ from typing import Any
 
 from roofline import Ceilings, Unit, Work
 
-__all__ = ["ERROR_BOUNDS", "HostTime", "Measurement", "Run"]
+__all__ = ["ERROR_BOUNDS", "LAYER_ERROR_FACTOR", "HostTime", "LayerMeasurement", "Measurement", "Run", "StepTime"]
 
 # ||out - reference|| / ||reference|| that is accepted: some roundings of the 16-bit type.
 ERROR_BOUNDS = {"float16": 1e-3, "bfloat16": 4e-3}
+LAYER_ERROR_FACTOR = 4  # a layer rounds after each of its eight steps
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,47 @@ class HostTime:
 
 
 @dataclass(frozen=True)
+class StepTime:
+    """One step of a layer: what it takes at least, and in a graph of the same step of several layers."""
+
+    name: str
+    floor_us: float
+    us: float | None
+
+
+@dataclass(frozen=True)
+class LayerMeasurement:
+    """A decoder layer, measured as one graph of several layers.
+
+    Attributes:
+        coordinates: the sizes as the table shows them.
+        steps: its launches.
+        us: microseconds of a layer; None if it failed.
+        pytorch_us: of the same layer with 16-bit weights by PyTorch's operations, in a graph as well.
+        error: ||out - reference|| / ||reference|| of the layer's output against float32 throughout.
+        failure: the exception's words, if it failed.
+    """
+
+    coordinates: dict[str, str]
+    steps: list[StepTime]
+    us: float | None = None
+    pytorch_us: float | None = None
+    error: float | None = None
+    failure: str = ""
+
+    @property
+    def floor_us(self) -> float:
+        """The sum over the steps."""
+        return sum(step.floor_us for step in self.steps)
+
+    @property
+    def steps_us(self) -> float | None:
+        """The sum of the steps' own times."""
+        times = [step.us for step in self.steps if step.us is not None]
+        return sum(times) if len(times) == len(self.steps) else None
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything of one run.
 
@@ -85,6 +127,7 @@ class Run:
         ceilings: of the GPU.
         measurements: in the order of the cases.
         host: host times.
+        layers: decoder layers.
     """
 
     machine: dict[str, str]
@@ -93,11 +136,17 @@ class Run:
     ceilings: Ceilings
     measurements: list[Measurement]
     host: list[HostTime]
+    layers: list[LayerMeasurement] = field(default_factory=list)
 
     def wrong(self) -> list[Measurement]:
         """Those that failed, or whose error is above the bound or NaN."""
         bound = ERROR_BOUNDS[self.dtype]
         return [m for m in self.measurements if m.failure or not (m.error is not None and m.error <= bound)]
+
+    def wrong_layers(self) -> list[LayerMeasurement]:
+        """As `wrong`."""
+        bound = LAYER_ERROR_FACTOR * ERROR_BOUNDS[self.dtype]
+        return [m for m in self.layers if m.failure or not (m.error is not None and m.error <= bound)]
 
     def save(self, path: Path) -> None:
         """Writes JSON."""
@@ -115,4 +164,9 @@ class Run:
             del entry["floor_fraction"]
             measurements.append(Measurement(**entry))
         host = [HostTime(**entry) for entry in content.pop("host")]
-        return Run(ceilings=Ceilings(**content.pop("ceilings")), measurements=measurements, host=host, **content)
+        layers = []
+        for entry in content.pop("layers", []):
+            steps = [StepTime(**step) for step in entry.pop("steps")]
+            layers.append(LayerMeasurement(steps=steps, **entry))
+        ceilings = Ceilings(**content.pop("ceilings"))
+        return Run(ceilings=ceilings, measurements=measurements, host=host, layers=layers, **content)

@@ -1,6 +1,6 @@
 """Lists of GPU architectures as users write them. Also executed by Python, like cuda_versions.bzl."""
 
-load(":cuda_versions.bzl", "KNOWN_ARCHS")
+load(":cuda_versions.bzl", "KNOWN_ARCHS", "arch_number")
 
 # The names PyTorch's TORCH_CUDA_ARCH_LIST knows.
 _NAMES = {
@@ -68,3 +68,27 @@ def parse_arch_list(text):
 def format_archs(archs):
     """Writes a parsed list back, such as "80;90+PTX"."""
     return ";".join([a.arch + ("+PTX" if a.ptx else "") for a in archs])
+
+def code_for(gpu, archs):
+    """What of the built code a GPU runs: the rule that the modules themselves go by.
+
+    Args:
+      gpu: its architecture as a number, such as 86.
+      archs: as parse_arch_list returns.
+
+    Returns:
+      "machine code", "PTX" (which the driver compiles when it is first used), or "" for none.
+    """
+    ptx = False
+    for a in archs:
+        number = arch_number(a.arch)
+
+        # Machine code runs on its own generation from its minor version up, 90a's on exactly its own GPU.
+        if not a.arch.isdigit():
+            if number == gpu:
+                return "machine code"
+        elif number <= gpu:
+            if number // 10 == gpu // 10:
+                return "machine code"
+            ptx = ptx or a.ptx
+    return "PTX" if ptx else ""

@@ -17,34 +17,12 @@ load(
     "supported_archs",
     "toolkits_with",
 )
+load(":problems.bzl", "problem")
 
 OLDEST_TORCH = (2, 0)
 
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
-
-def problem(title, found, expected, cure):
-    """A problem, in the parts that every message has.
-
-    Args:
-      title: what is wrong, in a few words.
-      found: what was found, and where.
-      expected: what would do.
-      cure: what the user can do about it.
-
-    Returns:
-      A struct of these.
-    """
-    return struct(title = title, found = found, expected = expected, cure = cure)
-
-def format_problem(p):
-    """Writes a problem as a message of several lines."""
-    return "\n\n{}\n  found:    {}\n  expected: {}\n  cure:     {}\n".format(
-        p.title,
-        p.found.replace("\n", "\n            "),
-        p.expected.replace("\n", "\n            "),
-        p.cure.replace("\n", "\n            "),
-    )
 
 # ---- the CUDA toolkit -----------------------------------------------------------------------------------------------
 
@@ -112,6 +90,25 @@ def incomplete_toolkit(cuda_home, missing):
         cure = "install the development parts (cuda-nvcc-X-Y, cuda-cudart-dev-X-Y and cuda-cccl-X-Y of NVIDIA's packages; {})".format(_DEVEL_IMAGES),
     )
 
+def check_registered_version(text):
+    """Whether the version of a registered toolchain is stated.
+
+    Args:
+      text: value of //config:registered_cuda_version.
+
+    Returns:
+      None or a problem.
+    """
+    parts = text.split(".")
+    if len(parts) >= 2 and (parts[0] + parts[1]).isdigit():
+        return None
+    return problem(
+        title = "the registered toolchain's CUDA version is not stated",
+        found = "--//config:cuda=registered and --//config:registered_cuda_version={}".format(text),
+        expected = "the version of CUDA that the toolchain compiles with, as rules_cuda does not tell",
+        cure = "--//config:registered_cuda_version=13.0, or whichever it is",
+    )
+
 def check_toolkit(version, where):
     """Whether a toolkit is new enough.
 
@@ -155,6 +152,23 @@ def check_host_compiler(kind, compiler_version, path, cuda):
             {"clang": "clang-{}", "gcc": "gcc-{}"}[kind].format(newest),
             {"clang": "clang-{}", "gcc": "g++-{}"}[kind].format(newest),
         ),
+    )
+
+def no_cross_compiler(cpu, compiler):
+    """There is no compiler for the processor that the modules are for.
+
+    Args:
+      cpu: the processor.
+      compiler: its gcc's name.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "the C++ compiler for {} is missing".format(cpu),
+        found = "no {} on PATH".format(compiler),
+        expected = "a cross compiler for linux-{}".format(cpu),
+        cure = "apt-get install g++-{} (Debian, Ubuntu), or build on {}".format(compiler.removesuffix("-gcc"), cpu),
     )
 
 # ---- architectures --------------------------------------------------------------------------------------------------
@@ -406,30 +420,20 @@ def check_choice(setting, value, values):
         cure = "choose one of these; docs/settings.md says what each stands for",
     )
 
-# ---- downloads ------------------------------------------------------------------------------------------------------
-
-def download_failed(what, lock, output):
-    """pip could not download wheels, or what it got is not what the lock names.
+def no_python(version, reasons):
+    """The selected Python is not installed, or has no headers.
 
     Args:
-      what: the packages.
-      lock: the lock file.
-      output: what pip said.
+      version: such as "3.11".
+      reasons: what was looked at and why it was not taken, a string each.
 
     Returns:
       The problem.
     """
-    if "DO NOT MATCH THE HASHES" in output:
-        return problem(
-            title = "a downloaded wheel is not the one that is locked",
-            found = "another sha256 for one of: {}\n{}".format(what, output),
-            expected = "the sha256 in " + lock,
-            cure = "do not use that file: pip's index or a proxy delivered something else (`python3 -m pip config list` names it). If the lock\n" +
-                   "itself was edited, make it anew: ./bazelw run //third_party/wheels:lock",
-        )
     return problem(
-        title = "pip could not download wheels",
-        found = "{}\n{}".format(what, output),
-        expected = "the wheels that {} names, through pip's configured index".format(lock),
-        cure = "check pip's index and proxy: `python3 -m pip config list`, https_proxy",
+        title = "Python {} with its C headers was not found on this machine".format(version),
+        found = "\n".join(reasons) or "no python{v} and no python3".format(v = version),
+        expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
+        cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
+               "or choose another one: --//config:python=" + " or ".join(PYTHON_VERSIONS),
     )

@@ -15,12 +15,10 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "format_problem",
     "select_archs",
 )
 load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
-
-_CUDA_TOOLCHAIN = Label("@rules_cuda//cuda:toolchain_type")
+load(":problems.bzl", "format_problem")
 
 CudaBuildInfo = provider(
     doc = "The CUDA toolkit that is used and what is built with it.",
@@ -54,12 +52,8 @@ text_setting = rule(
 )
 
 def _cuda_build_impl(ctx):
-    toolkit = ctx.toolchains[_CUDA_TOOLCHAIN].cuda_toolkit
-    version = (toolkit.version_major, toolkit.version_minor)
     source = ctx.attr.source[CudaSourceInfo]
-
-    # A toolchain that the including workspace registers comes before this project's.
-    where = source.where if source.version == version else "a toolchain that the workspace registers"
+    version, where = source.version, source.where
     found = check_toolkit(version, where)
 
     # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
@@ -86,7 +80,7 @@ cuda_build = rule(
         "bf16": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether bfloat16 kernels are compiled."),
         "source": attr.label(mandatory = True, providers = [CudaSourceInfo], doc = "Where the selected toolkit comes from."),
     },
-    toolchains = [_CUDA_TOOLCHAIN] + use_cpp_toolchain(),
+    toolchains = use_cpp_toolchain(),
 )
 
 def _torch_check_impl(ctx):

@@ -1,17 +1,18 @@
 """Unit tests of the table of CUDA versions, of architecture lists, and of each check's message."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
-load(":arch_list.bzl", "format_archs", "parse_arch_list")
+load(":arch_list.bzl", "code_for", "format_archs", "parse_arch_list")
 load(
     ":checks.bzl",
     "check_choice",
     "check_host_compiler",
     "check_pairing",
+    "check_registered_version",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "download_failed",
-    "format_problem",
+    "no_cross_compiler",
+    "no_python",
     "select_archs",
 )
 load(
@@ -24,6 +25,7 @@ load(
     "supported_archs",
     "toolkits_with",
 )
+load(":problems.bzl", "download_failed", "format_problem", "no_pip")
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -102,6 +104,23 @@ def _parse_arch_list_error_test_impl(ctx):
     asserts.true(env, "machine that builds" in parse_arch_list("native")[1])
     return unittest.end(env)
 
+def _code_for_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for gpu, archs, expected in [
+        (80, "8.0", "machine code"),
+        (89, "8.0;9.0", "machine code"),
+        (80, "8.6", ""),
+        (80, "8.6+PTX", ""),
+        (75, "8.0+PTX", ""),
+        (120, "8.0;9.0+PTX", "PTX"),
+        (120, "8.0;9.0", ""),
+        (90, "9.0a", "machine code"),
+        (100, "9.0a+PTX", ""),
+        (103, "10.0a;10.0", "machine code"),
+    ]:
+        asserts.equals(env, expected, code_for(gpu, parse_arch_list(archs)[0]), "{} on {}".format(archs, gpu))
+    return unittest.end(env)
+
 def _nvcc_flags_test_impl(ctx):
     env = unittest.begin(ctx)
     for version, expected in {
@@ -158,6 +177,15 @@ def _check_toolkit_test_impl(ctx):
     ])
     return unittest.end(env)
 
+def _check_registered_version_test_impl(ctx):
+    env = unittest.begin(ctx)
+    asserts.equals(env, None, check_registered_version("12.4"))
+    for text in ["", "12", "twelve.four"]:
+        _assert_problem(env, check_registered_version(text), "the registered toolchain's CUDA version is not stated", [
+            "--//config:registered_cuda_version=" + text,
+        ])
+    return unittest.end(env)
+
 def _check_host_compiler_test_impl(ctx):
     env = unittest.begin(ctx)
     asserts.equals(env, None, check_host_compiler("gcc", "12.2.0", "/usr/bin/gcc", (12, 4)))
@@ -173,6 +201,12 @@ def _check_host_compiler_test_impl(ctx):
         check_host_compiler("gcc", "8.3.0", "/usr/bin/gcc", (12, 4)),
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
+    )
+    _assert_problem(
+        env,
+        no_cross_compiler("aarch64", "aarch64-linux-gnu-gcc"),
+        "the C++ compiler for aarch64 is missing",
+        ["no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu"],
     )
     return unittest.end(env)
 
@@ -273,6 +307,21 @@ def _check_choice_test_impl(ctx):
     ])
     return unittest.end(env)
 
+def _no_python_test_impl(ctx):
+    env = unittest.begin(ctx)
+    _assert_problem(
+        env,
+        no_python("3.12", ["/usr/bin/python3 is Python 3.11"]),
+        "Python 3.12 with its C headers was not found on this machine",
+        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "apt-get install python3.12-dev", "--//config:python="],
+    )
+    _assert_problem(env, no_pip("torch", ["/usr/bin/python3 has no pip"]), "no Python with pip was found", [
+        "/usr/bin/python3 has no pip",
+        "locked wheels (torch)",
+        "apt-get install python3-pip",
+    ])
+    return unittest.end(env)
+
 def _download_failed_test_impl(ctx):
     env = unittest.begin(ctx)
     _assert_problem(
@@ -300,15 +349,18 @@ default_archs_test = unittest.make(_default_archs_test_impl)
 toolkits_with_test = unittest.make(_toolkits_with_test_impl)
 parse_arch_list_test = unittest.make(_parse_arch_list_test_impl)
 parse_arch_list_error_test = unittest.make(_parse_arch_list_error_test_impl)
+code_for_test = unittest.make(_code_for_test_impl)
 nvcc_flags_test = unittest.make(_nvcc_flags_test_impl)
 host_compiler_range_test = unittest.make(_host_compiler_range_test_impl)
 nvcc_version_test = unittest.make(_nvcc_version_test_impl)
 check_toolkit_test = unittest.make(_check_toolkit_test_impl)
+check_registered_version_test = unittest.make(_check_registered_version_test_impl)
 check_host_compiler_test = unittest.make(_check_host_compiler_test_impl)
 select_archs_test = unittest.make(_select_archs_test_impl)
 check_torch_test = unittest.make(_check_torch_test_impl)
 check_pairing_test = unittest.make(_check_pairing_test_impl)
 check_choice_test = unittest.make(_check_choice_test_impl)
+no_python_test = unittest.make(_no_python_test_impl)
 download_failed_test = unittest.make(_download_failed_test_impl)
 parse_version_test = unittest.make(_parse_version_test_impl)
 
@@ -325,15 +377,18 @@ def settings_test_suite(name):
         toolkits_with_test,
         parse_arch_list_test,
         parse_arch_list_error_test,
+        code_for_test,
         nvcc_flags_test,
         host_compiler_range_test,
         nvcc_version_test,
         check_toolkit_test,
+        check_registered_version_test,
         check_host_compiler_test,
         select_archs_test,
         check_torch_test,
         check_pairing_test,
         check_choice_test,
+        no_python_test,
         download_failed_test,
         parse_version_test,
     )

@@ -14,7 +14,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 # These read files that Bazel hands them through the environment; a plain `pytest tests` leaves them out. A file that is
 # named on the command line, as Bazel does, is collected all the same.
-collect_ignore_glob = ["lint/*", "scale/*", "machine_code_test.py", "reproducible_names_test.py", "wheel_test.py"]
+collect_ignore_glob = [
+    "cuda_table_test.py",
+    "lint/*",
+    "machine_code_test.py",
+    "nested/*",
+    "reproducible_names_test.py",
+    "scale/*",
+    "wheel_test.py",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

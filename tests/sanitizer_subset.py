@@ -38,20 +38,41 @@ V2_SHAPES: tuple[Sizes, ...] = (
     {"N": 68, "K": 256, "G": 128},
     {"N": 132, "K": 640, "G": 64},
     {"N": 64, "K": 2048, "G": 32},
+    {"N": 20, "K": 4480, "G": 128},
 )
-V1_SHAPES: tuple[Sizes, ...] = ({"N": 68, "K": 256, "G": 128}, {"N": 132, "K": 640, "G": 64})
+V1_SHAPES: tuple[Sizes, ...] = (
+    {"N": 68, "K": 256, "G": 128},
+    {"N": 132, "K": 640, "G": 64},
+    {"N": 20, "K": 4480, "G": 128},
+)
+# So many tiles that none is split, and more steps along K than any ring of shared memory has stages.
+RING_SHAPES: tuple[Sizes, ...] = ({"N": 17160, "K": 1088, "G": 64},)
+RING_ROWS = (20, 40, 100, 130)
 TOKENS: list[Sizes] = [{"B": 1, "S": 1, "C": 33}, {"B": 2, "S": 3, "C": 520}, {"B": 1, "S": 2, "C": 9001}]
+
+# The small ones run the narrow tiles on Hopper; the others its wider ones, up to 256 rows, on 132 multiprocessors. N of
+# 100 is what only the kernel for all GPUs takes.
+W8A8: list[Sizes] = [
+    *products((1, 17, 130), ({"N": 72, "K": 144}, {"N": 100, "K": 144}, {"N": 264, "K": 1024})),
+    *products((1, 17, 33), ({"N": 8456, "K": 144},)),
+    {"M": 130, "N": 5640, "K": 144},
+    {"M": 257, "N": 7040, "K": 144},
+]
 
 CASES: dict[str, list[Sizes]] = {
     "gemv_forward_cuda_new": products((1, 2, 7, 9), V2_SHAPES),
-    "gemm_forward_cuda_new": products((1, 8, 16, 40, 130), V2_SHAPES),
+    "gemm_forward_cuda_new": products((1, 8, 16, 40, 130), V2_SHAPES) + products(RING_ROWS, RING_SHAPES),
     "gemv_forward_cuda": products((1, 3, 9), V1_SHAPES),
-    "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES),
+    "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES) + products(RING_ROWS, RING_SHAPES),
     "layernorm_forward_cuda": TOKENS,
     "rotary_embedding_neox": [{}, {"B": 1, "S": 1, "H": 1, "Hk": 1, "D": 80, "R": 20}],
-    "fused_rope_with_pos_forward_func": [{}, {"S": 5, "B": 1, "H": 3, "D": 7, "R": 2}],
-    "w8a8_gemm_forward_cuda": products((1, 17, 130), ({"N": 72, "K": 144}, {"N": 264, "K": 1024})),
-    "w8a8_gemm_fuse_bias_forward_cuda": products((1, 17, 130), ({"N": 72, "K": 144}, {"N": 264, "K": 1024})),
+    "fused_rope_with_pos_forward_func": [
+        {},
+        {"S": 5, "B": 1, "H": 3, "D": 7, "R": 2},
+        {"S": 1100, "B": 1, "H": 3, "D": 16, "R": 16},
+    ],
+    "w8a8_gemm_forward_cuda": W8A8,
+    "w8a8_gemm_fuse_bias_forward_cuda": W8A8,
     "invoke_quant": TOKENS,
     "rms_norm_general": TOKENS,
     "silu_and_mul": TOKENS,

@@ -62,9 +62,10 @@ def forward_v1(engine: ModuleType, x: torch.Tensor, packed: awq.PackedV1, gemv: 
     return engine.gemm_forward_cuda(x, packed.kernel, packed.scaling_factors, packed.zeros, packed.group_size, 8)
 
 
-# N of 4 and 100: less than any tile, and no multiple of one. K of one group, of groups with padding, of an odd number
-# of steps of 64. The rows cross every boundary between the kernels (1, 8, 16, 32, 64, 128 and their neighbours).
-RAGGED = [(4, 128), (100, 384), (260, 1152), (512, 2048)]
+# N of 4 and 100: less than any tile, and no multiple of one; of 264, which Hopper's copy engine can address. K of one
+# group, of groups with padding, of an odd number of steps of 64, of more steps than a warp has under way. The rows
+# cross every boundary between the kernels (1, 8, 16, 32, 64, 128 and their neighbours).
+RAGGED = [(4, 128), (100, 384), (260, 1152), (264, 4480), (512, 2048)]
 ROWS = [*range(1, 18), 31, 33, 63, 65, 129]
 
 
@@ -136,7 +137,7 @@ def test_v2_at_model_shapes(n: int, k: int, dtype: torch.dtype, engine: ModuleTy
 def test_v1_at_model_shapes(engine: ModuleType, device: torch.device) -> None:
     packed = awq.pack_v1(make_weight(28672, 4096, 128, device, FP16))
     weight = awq.dequantize(packed)
-    for rows, gemv in ((1, True), (8, True), (16, False), (2048, False)):
+    for rows, gemv in ((1, True), (8, True), (16, False), (32, False), (64, False), (128, False), (2048, False)):
         x = torch.randn(rows, 4096, device=device).half()
         check(forward_v1(engine, x, packed, gemv), x, weight, NORM[FP16])
 

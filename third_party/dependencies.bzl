@@ -7,10 +7,12 @@ load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/cross:cross_gcc.bzl", "cross_gcc_repo")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/cuda:local_toolkit.bzl", "local_toolkit_repo")
+load("//third_party/environment:doctor_environment.bzl", "doctor_environment_repo")
 load("//third_party/environment:environment.bzl", "environment_repo")
 load("//third_party/host_compiler:host_compiler.bzl", "host_compiler_repo")
+load("//third_party/torch:local_torch.bzl", "local_torch_repo")
 load("//third_party/torch:targets.bzl", "torch_repo_name")
-load("//third_party/torch:torch.bzl", "local_torch_repo", "torch_repo")
+load("//third_party/torch:torch.bzl", "torch_repo")
 load("//third_party/wheels:wheels.bzl", "wheels_repo")
 load(":by_python.bzl", "python_tag")
 load(":hub.bzl", "hub_repo")
@@ -98,10 +100,20 @@ def _tool_repositories():
         sha256 = BUILDIFIER.sha256,
     )
 
-def awq_dependencies():
-    """Declares the repositories."""
+def _environment_repositories():
     environment_repo(name = "awq_environment")
     host_compiler_repo(name = "awq_host_compiler")
+
+    # Offline, WORKSPACE has declared the machine's interpreters; a module extension sees no such thing.
+    python = native.existing_rule("python_" + DEFAULT_PYTHON.replace(".", "_"))
+    doctor_environment_repo(
+        name = "awq_doctor_environment",
+        python_is_installed = bool(python) and python["kind"] == "local_python_repo",
+    )
+
+def awq_dependencies():
+    """Declares the repositories."""
+    _environment_repositories()
     cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
     _cuda_repositories()
     _torch_repositories()

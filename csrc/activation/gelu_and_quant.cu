@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     T* const tmp_row = tmp + t * columns;
     int8_t* const out_row = out + t * columns;
 
-    unsigned max_bits = MaxMagnitude::kIdentity;
+    float max_abs = 0.0f;
     row.visit([&](Vec<T>& v, int first, int count) {
       float x[kElems];
       widen(v, x);
@@ -36,11 +36,11 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
       store_vec(tmp_row + first, v, count, kWhole);
       widen(v, x);
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
+      for (int e = 0; e < kElems; ++e) max_abs = max_magnitude(max_abs, x[e]);
     });
-    const float max_magnitude = __uint_as_float(reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots));
-    const float factor = row_factor(max_magnitude);
-    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(max_magnitude);
+    const unsigned max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(MaxMagnitude::bits(max_abs), slots);
+    const float factor = row_factor(__uint_as_float(max_bits));
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(__uint_as_float(max_bits));
 
     row.continue_from(tmp_row);  // each thread reads back what it wrote itself
     row.forget_conversions();

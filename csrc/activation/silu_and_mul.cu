@@ -2,7 +2,8 @@
 #include <type_traits>
 
 #include "csrc/activation/activation.h"
-#include "csrc/common/device.h"
+#include "csrc/common/launch.h"
+#include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
 
 namespace awq {
@@ -26,6 +27,8 @@ template <typename T, int kCount>
 __global__ void __launch_bounds__(kBlockThreads)
     silu_and_mul_kernel(const T* input, T* out, int64_t tokens, int64_t d) {
   using V = Vec<T, kCount>;
+  ptx::wait_for_previous_kernel();
+  ptx::allow_next_kernel();
   const int64_t column = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kCount;
   if (column >= d) return;
   for (int64_t t = static_cast<int64_t>(blockIdx.y) * blockDim.y + threadIdx.y; t < tokens;
@@ -51,9 +54,8 @@ cudaError_t launch(const SiluAndMulParams& p, cudaStream_t stream) {
   const int64_t row_blocks = (p.tokens + block.y - 1) / block.y;
   const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
                   static_cast<unsigned>(row_blocks < kMaxGridY ? row_blocks : kMaxGridY));
-  silu_and_mul_kernel<T, kCount>
-      <<<grid, block, 0, stream>>>(static_cast<const T*>(p.input), static_cast<T*>(p.out), p.tokens, p.d);
-  return checked_launch();
+  return launch_overlapping(silu_and_mul_kernel<T, kCount>, {grid, block}, stream, static_cast<const T*>(p.input),
+                            static_cast<T*>(p.out), p.tokens, p.d);
 }
 
 }  // namespace silu_and_mul

@@ -7,47 +7,50 @@
 // depends on which block comes first.
 #pragma once
 
+#include <type_traits>
+
 #include "csrc/attention/attend_params.h"
 #include "csrc/attention/fma_engine.cuh"
 #include "csrc/attention/mma_engine.cuh"
-#include "csrc/common/device.h"
+#include "csrc/common/launch.h"
+#include "csrc/common/ptx.cuh"
 
 namespace awq::attention {
 
+// Tensor cores for 16-bit types from sm_80 on. Before, and in fp32, ordinary arithmetic.
 template <typename T, int kHeadDim, int kHeads>
-struct EngineOf {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-  using Type = FmaEngine<T, kHeadDim, kHeads>;
-#else
-  using Type = MmaEngine<T, kHeadDim, kHeads>;
-#endif
-};
-template <int kHeadDim, int kHeads>
-struct EngineOf<float, kHeadDim, kHeads> {
-  using Type = FmaEngine<float, kHeadDim, kHeads>;
-};
+using EngineFromSm80 =
+    std::conditional_t<sizeof(T) == 2, MmaEngine<T, kHeadDim, kHeads>, FmaEngine<T, kHeadDim, kHeads>>;
 
 template <typename T, int kHeadDim_, int kHeads_>
 struct AttendConfig {
   using Element = T;
   static constexpr int kHeadDim = kHeadDim_;
-  static constexpr int kHeads = kHeads_;  // query heads of a block
-  static constexpr int kWarps = 4;
+  static constexpr int kHeads = kHeads_;                                   // query heads of a block
+  static constexpr int kWarps = sizeof(T) == 2 && kHeadDim > 192 ? 3 : 4;  // so many rings fit into sm_86's 99 KiB
   static constexpr int kThreads = kWarps * kWarpSize;
-  using Engine = typename EngineOf<T, kHeadDim, kHeads>::Type;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  using Engine = FmaEngine<T, kHeadDim, kHeads>;
+#else
+  using Engine = EngineFromSm80<T, kHeadDim, kHeads>;
+#endif
 };
 
 // Warps write their outputs with rows that are not a multiple of 32 floats, which spreads a warp's stores over the
-// banks.
-template <typename Config>
+// banks. They lie where the warp's ring was.
+template <typename Config, typename Engine = typename Config::Engine>
 struct AttendShared {
   static constexpr int kOutStride = Config::kHeadDim + 2;
-  typename Config::Engine::Shared engine;
+  union Warp {
+    typename Engine::Ring ring;
+    alignas(16) float out[Config::kHeads * kOutStride];
+  };
+  Warp warp[Config::kWarps];
+  typename Engine::Shared engine;
   float max[Config::kWarps][Config::kHeads];
   float sum[Config::kWarps][Config::kHeads];
   float slopes[Config::kHeads];
   float lse[Config::kHeads];  // of the block, log2
-  alignas(16) float out[Config::kWarps][Config::kHeads * kOutStride];
 };
 
 // Which part of the problem a block has.
@@ -183,8 +186,10 @@ struct TokenElement {
       const int64_t cache_len = user.cache_len, cache_offset = work.kv_row(user) * cache_len * kD;
       T* k_slots = static_cast<T*>(user.k_cache) + cache_offset + static_cast<int64_t>(work.newest) * kX;
       T* v_slot = static_cast<T*>(user.v_cache) + cache_offset + static_cast<int64_t>(work.newest) * kD;
-      k_slots[d / kX * cache_len * kX + d % kX] = narrow<T>(rotation.apply(widen(k), widen(k_partner)));
+      const T key = narrow<T>(rotation.apply(widen(k), widen(k_partner)));
+      k_slots[d / kX * cache_len * kX + d % kX] = key;
       v_slot[d] = v;
+      Engine::store_token(shared, d, key, v);
     }
   }
 };
@@ -216,13 +221,13 @@ __device__ __forceinline__ void merge_warps(const AttendParams& params, const Bl
     for (int w = 0; w < kWarps; ++w) {
       const float weight = exp2f(shared.max[w][h] - max);  // 0 for a warp without a tile
       sum = fmaf(weight, shared.sum[w][h], sum);
-      out = fmaf(weight, shared.out[w][h * kStride + d], out);
+      out = fmaf(weight, shared.warp[w].out[h * kStride + d], out);
     }
     out = __fdividef(out, sum);  // 2 ulp; the sum lies between 1 and L
     if (work.range.used_splits == 1) {
       write_output<Config>(params, work, h, d, out);
     } else if (params.clustered) {
-      shared.out[0][h * kStride + d] = out;  // only this thread has read it
+      shared.warp[0].out[h * kStride + d] = out;  // only this thread has read it
       if (d == 0) shared.lse[h] = max + log2f(sum);
     } else {
       const int64_t piece = head_row(params, work, h) * params.splits + blockIdx.y;
@@ -248,7 +253,7 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
     for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
       if (piece < pieces) {
         lse[piece] = load_from_block(&shared.lse[h], piece);
-        out[piece] = load_from_block(&shared.out[0][h * AttendShared<Config>::kOutStride + d], piece);
+        out[piece] = load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
       }
     }
 #pragma unroll
@@ -298,14 +303,8 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
   constexpr int kTile = Engine::kTileSlots, kStep = kTile * Config::kWarps;
   const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   int tile = work.range.begin + warp * kTile;
-  Engine engine(cache, lane);
-  const auto prefetch = [&](int next) {
-    engine.prefetch_keys(next);
-    engine.prefetch_values(next);
-  };
-  // The first loads overlap with staging the token, unless they would read the slot about to be written.
-  const bool early = work.newest < tile || work.newest >= tile + kTile;
-  if (early && tile < cache.end) prefetch(tile);
+  Engine engine(cache, shared.warp[warp].ring, lane, kStep);
+  engine.start(tile);  // overlaps with staging the token
 
 #pragma unroll
   for (int i = 0; i < kTokenElements; ++i) {
@@ -320,25 +319,22 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
   __syncthreads();
   engine.set_slopes(shared.slopes);
 
-  // One tile ahead in registers is enough. Asking for the tiles after it to be brought to L2 as well was slower on an
-  // H200, by 6% with one of them and by 50% with seven: more streams at a time do memory no good.
-  if (!early) prefetch(tile);
+  engine.token_is_staged(shared.engine, tile);
   for (; tile < cache.end; tile += kStep) {
-    const bool more = tile + kStep < cache.end;
     engine.score(shared.engine, tile, params.logit_scale);
-    if (more) engine.prefetch_keys(tile + kStep);
-    engine.accumulate();
-    if (more) engine.prefetch_values(tile + kStep);
+    engine.accumulate(shared.engine, tile);
   }
-  engine.finish(shared.max[warp], shared.sum[warp], shared.out[warp], AttendShared<Config>::kOutStride);
+  engine.finish(shared.max[warp], shared.sum[warp], shared.warp[warp].out, AttendShared<Config>::kOutStride);
   __syncthreads();
 }
 
 template <typename Config>
 __global__ void __launch_bounds__(Config::kThreads, Config::Engine::kMinBlocksPerSm)
     attend_kernel(const __grid_constant__ AttendParams params) {
-  __shared__ AttendShared<Config> shared;
-  allow_next_kernel();
+  extern __shared__ uint4 shared_memory[];
+  AttendShared<Config>& shared = *reinterpret_cast<AttendShared<Config>*>(shared_memory);
+  ptx::wait_for_previous_kernel();
+  ptx::allow_next_kernel();
   const BlockWork work = block_work<Config::kHeads>(params);
   if (work.position < 0) {
     if (blockIdx.y == 0) write_zeros<Config>(params, work);
@@ -361,7 +357,8 @@ template <typename T>
 __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __grid_constant__ AttendParams params) {
   __shared__ alignas(16) float out[MergeConfig::kWarps][MergeConfig::kMaxHeadDim];
 
-  wait_for_previous_kernel();
+  ptx::wait_for_previous_kernel();
+  ptx::allow_next_kernel();
   const SingleQueryAttentionParams& user = params.user;
   const int64_t row = blockIdx.x;
   const int position = position_of(user, static_cast<int>(blockIdx.x / static_cast<unsigned>(user.heads)));
@@ -415,57 +412,42 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
   }
 }
 
-// Clusters and programmatic launch are compiled from sm_90 on only, so ask what code this device runs, not which device
-// it is: it may have compiled an older architecture's PTX.
+// The architecture whose code of `kernel` this device runs, as 10 * major + minor; not the device's own: it may have
+// compiled an older architecture's PTX. Clusters and programmatic launch are compiled from sm_90 on only.
 template <typename Kernel>
-cudaError_t has_sm90_code(Kernel kernel, bool* answer) {
+cudaError_t code_arch(Kernel kernel, int smem_bytes_from_sm80, int* arch) {
   cudaFuncAttributes attributes{};
-  const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
-  *answer = attributes.ptxVersion >= 90;
-  return error;
+  if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) return error;
+  *arch = attributes.ptxVersion;
+  if (*arch < 80 || attributes.maxDynamicSharedSizeBytes >= smem_bytes_from_sm80) return cudaSuccess;
+  // First use on this device.
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem_bytes_from_sm80);
 }
 
-template <typename Kernel>
-cudaError_t launch(Kernel kernel, const AttendParams& params, dim3 grid, int threads, cudaLaunchAttribute* attribute,
-                   cudaStream_t stream) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.stream = stream;
-  config.attrs = attribute;
-  config.numAttrs = attribute != nullptr ? 1 : 0;
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, params);
-  const cudaError_t last = checked_launch();
-  return error != cudaSuccess ? error : last;
-}
-
-template <typename T>
-cudaError_t launch_merge(const AttendParams& params, bool sm90, cudaStream_t stream) {
-  cudaLaunchAttribute overlap{};  // the merge is set up while the attention kernel drains
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
-  const dim3 grid(static_cast<unsigned>(params.user.batch) * static_cast<unsigned>(params.user.heads));
-  return launch(merge_kernel<T>, params, grid, MergeConfig::kThreads, sm90 ? &overlap : nullptr, stream);
-}
-
+// Both kernels overlap with the end of the one before: the attention kernel with the caller's, the merge with the
+// attention.
 template <typename Config>
 cudaError_t launch_attend(const AttendParams& request, cudaStream_t stream) {
   AttendParams params = request;
-  bool sm90 = false;
-  if (const cudaError_t error = has_sm90_code(attend_kernel<Config>, &sm90); error != cudaSuccess) return error;
+  using T = typename Config::Element;
+  using Early = FmaEngine<T, Config::kHeadDim, Config::kHeads>;
+  using Late = EngineFromSm80<T, Config::kHeadDim, Config::kHeads>;
+  constexpr int kSmemBytes = sizeof(AttendShared<Config, Late>);
+  static_assert(kSmemBytes <= 99 * 1024, "what a block of every device from sm_80 on may have");
+  int arch = 0;
+  if (const cudaError_t error = code_arch(attend_kernel<Config>, kSmemBytes, &arch); error != cudaSuccess) return error;
+  const bool sm90 = arch >= 90;
+  const int smem_bytes = arch >= 80 ? kSmemBytes : static_cast<int>(sizeof(AttendShared<Config, Early>));
   const auto splits = static_cast<unsigned>(params.splits);
-  params.clustered = sm90 && splits > 1 && splits <= kMaxClusterSplits;
+  params.clustered = sm90 && params.clustered;
 
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = 1;
-  cluster.val.clusterDim.y = splits;
-  cluster.val.clusterDim.z = 1;
   const int64_t rows = static_cast<int64_t>(params.user.batch) * params.user.kv_heads * params.head_tiles;
-  const cudaError_t error = launch(attend_kernel<Config>, params, dim3(static_cast<unsigned>(rows), splits),
-                                   Config::kThreads, params.clustered ? &cluster : nullptr, stream);
+  const LaunchShape shape = {dim3(static_cast<unsigned>(rows), splits), Config::kThreads,
+                             static_cast<size_t>(smem_bytes), params.clustered ? splits : 1};
+  const cudaError_t error = launch_kernel(attend_kernel<Config>, shape, sm90, stream, params);
   if (error != cudaSuccess || params.clustered || splits == 1) return error;
-  return launch_merge<typename Config::Element>(params, sm90, stream);
+  const unsigned heads = static_cast<unsigned>(params.user.batch) * static_cast<unsigned>(params.user.heads);
+  return launch_kernel(merge_kernel<T>, {heads, MergeConfig::kThreads}, sm90, stream, params);
 }
 
 // The dispatch table: one row per head size, a column per number of query heads in a block. Groups of up to four heads

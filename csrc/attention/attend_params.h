@@ -22,6 +22,9 @@ constexpr int kMaxSplits = 256;
 // memory.
 constexpr int kMaxClusterSplits = 8;
 
+// What a block of the tensor cores' engine needs for D = 128; others need somewhat less.
+constexpr int kTypicalSmemBytes = 84 * 1024;
+
 // The part [begin, end) of a row's `slots` filled cache slots that piece `split` holds. Attention and merge both derive
 // it from the row's own length, which the host does not know: `splits` is the launch's bound, a short row uses fewer.
 struct SplitRange {
@@ -52,7 +55,7 @@ struct AttendParams {
   double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
   double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
                                     // the last one's
-  bool clustered;                   // the pieces of a sequence are a cluster; else they meet in the workspace:
+  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace:
   float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
   float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials
 };

@@ -20,14 +20,13 @@ struct CacheView {
   int end;            // first slot not to be read; at least 1
   int newest;         // slot of the current token
 
-  // A tile's slots past the end read the last one instead, and count with probability zero. That costs one instruction
-  // per slot, where masked loads need a predicate and zeros for every register.
+  // For slots past the end, which count with probability zero, the last one: a load that needs no predicate.
   __device__ __forceinline__ int readable(int slot) const { return min(slot, end - 1); }
 
   // Position of a slot minus the current one: 0 for the newest, falling backwards around the circle.
   __device__ __forceinline__ float distance(int slot) const {
-    const int64_t back = static_cast<int64_t>(newest) - slot;
-    return -static_cast<float>(back >= 0 ? back : back + cache_len);
+    const int ahead = slot - newest;
+    return static_cast<float>(ahead <= 0 ? ahead : ahead - static_cast<int>(cache_len));
   }
 };
 

@@ -42,19 +42,6 @@ __device__ __forceinline__ uint32_t transpose_8x8(uint32_t x) {
   return y;
 }
 
-// Programmatic launch (sm_90): lets the next kernel of the stream, if launched so, start while this one drains; and, in
-// that kernel, waits until this one's writes are there.
-__device__ __forceinline__ void allow_next_kernel() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ void wait_for_previous_kernel() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
 // A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
 // this thread has written visible to those that wait, at the price of a memory barrier. Release and acquire are the
 // defaults and stay unwritten: CUDA 11.8's PTX knows no modifiers here.

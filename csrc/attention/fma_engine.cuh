@@ -38,11 +38,15 @@ class FmaEngine {
     float q[kQueryPadding][kHeads];
   };
 
+  struct Ring {};  // what is under way is in registers
+
+  static __device__ __forceinline__ void store_token(Shared&, int, T, T) {}
   static __device__ __forceinline__ void store_query(Shared& shared, int head, int d, float value) {
     shared.q[d][head] = value;
   }
 
-  __device__ __forceinline__ FmaEngine(const CacheView<T>& cache, int lane) : cache_(cache), lane_(lane) {
+  __device__ __forceinline__ FmaEngine(const CacheView<T>& cache, Ring&, int lane, int tile_step)
+      : cache_(cache), lane_(lane), tile_step_(tile_step) {
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
       max_[h] = -INFINITY;
@@ -58,9 +62,14 @@ class FmaEngine {
     for (int h = 0; h < kHeads; ++h) slope_[h] = slopes[h];
   }
 
-  // The first keys of a tile, ahead of the arithmetic on the tile before.
-  __device__ __forceinline__ void prefetch_keys(int tile) { load_keys(tile, 0); }
-  __device__ __forceinline__ void prefetch_values(int tile) { tile_ = tile; }
+  // The first keys of the warp's first tile are asked for before the token is staged, unless they would be those of the
+  // slot that is about to be written.
+  __device__ __forceinline__ void start(int tile) {
+    if (tile < cache_.end && !has_newest(tile)) load_keys(tile, 0);
+  }
+  __device__ __forceinline__ void token_is_staged(const Shared&, int tile) {
+    if (tile < cache_.end && has_newest(tile)) load_keys(tile, 0);
+  }
 
   __device__ __forceinline__ void score(const Shared& shared, int tile, float logit_scale) {
     float dot[kHeads] = {};
@@ -92,9 +101,10 @@ class FmaEngine {
       const float logit = fmaf(dot[h], logit_scale, slope_[h] * distance);
       p_[h] = slot < cache_.end ? logit : -INFINITY;
     }
+    if (tile + tile_step_ < cache_.end) load_keys(tile + tile_step_, 0);  // ahead of the arithmetic on the values
   }
 
-  __device__ __forceinline__ void accumulate() {
+  __device__ __forceinline__ void accumulate(const Shared&, int tile) {
 #pragma unroll
     for (int h = 0; h < kHeads; ++h) {
       const float new_max = fmaxf(max_[h], max_over_lanes<1>(p_[h]));
@@ -115,7 +125,7 @@ class FmaEngine {
       uint4 v[kSlotsPerBatch][kLaneVectors];
 #pragma unroll
       for (int i = 0; i < kSlotsPerBatch; ++i) {
-        const int slot = cache_.readable(tile_ + first + i * kSlotsAtOnce + own_slot);
+        const int slot = cache_.readable(tile + first + i * kSlotsAtOnce + own_slot);
         const T* address = cache_.v + static_cast<int64_t>(slot) * kHeadDim;
 #pragma unroll
         for (int n = 0; n < kLaneVectors; ++n) {
@@ -161,6 +171,10 @@ class FmaEngine {
   }
 
  private:
+  __device__ __forceinline__ bool has_newest(int tile) const {
+    return cache_.newest >= tile && cache_.newest < tile + kTileSlots;
+  }
+
   __device__ __forceinline__ void load_keys(int tile, int first) {
     const int64_t vector_stride = cache_.cache_len * kX;
     const T* address = cache_.k + first * vector_stride + static_cast<int64_t>(cache_.readable(tile + lane_)) * kX;
@@ -172,8 +186,7 @@ class FmaEngine {
   }
 
   const CacheView<T>& cache_;
-  const int lane_;
-  int tile_ = 0;
+  const int lane_, tile_step_;
   uint4 k_[kKeyBatch];
   float out_[kHeads][kLaneVectors * kX];
   float p_[kHeads];  // this lane's slot: logit, then probability

@@ -1,15 +1,16 @@
 // Attention of a warp over tiles of 16 cache slots on the tensor cores: 16-bit types, sm_80 and later.
 //
-// Both products are computed transposed, cache operand first, so that cache bytes go from global memory to the
-// tensor cores without a stop in shared memory: the order of a product's inner dimension is free as long as both
-// operands agree, and so is the order of the rows that end up in different registers.
+// Each warp streams its tiles through a ring in shared memory that belongs to it alone, keys and values in turn, by
+// asynchronous copies: what is under way takes no registers and no barrier of the block. Both products are computed
+// transposed, cache operand first: the order of a product's inner dimension is free as long as both operands agree, and
+// so is the order of the rows that end up in different registers, so lanes read whole 16-byte vectors.
 //
 //   logits [16 slots, 8 columns] = K [16 slots, D] * Q [D, 8 columns]
-//     lane (row r = lane / 4, quad c = lane % 4) loads vector 4 i + c (8 elements) of slots r and r + 8: eight
-//     neighbouring slots are 128 contiguous bytes. Its four words are the a-fragments of two steps of 16 elements.
+//     lane (row r = lane / 4, quad c = lane % 4) reads vector 4 i + c (8 elements) of slots r and r + 8. Its four words
+//     are the a-fragments of two steps of 16 elements.
 //   out [D, 8 columns] += V [D, 16 slots] * P [16 slots, 8 columns]
-//     lane (r, c) loads vector 8 i + r of slots 2c, 2c+1, 2c+8, 2c+9: 128 contiguous bytes of a slot. A byte permute
-//     pairs neighbouring slots, as the fragment wants them.
+//     lane (r, c) reads vector 8 i + r of slots 2c, 2c+1, 2c+8, 2c+9. A byte permute pairs neighbouring slots, as the
+//     fragment wants them.
 //
 // With up to four heads each takes a pair of columns: high and low half of q, and of the probability, which together
 // carry nearly fp32's precision; the tensor cores have time to spare. With up to eight, each head has one column.
@@ -18,6 +19,7 @@
 #include "csrc/attention/cache_view.cuh"
 #include "csrc/attention/device_ops.cuh"
 #include "csrc/common/mma.cuh"
+#include "csrc/common/ptx.cuh"
 
 namespace awq::attention {
 
@@ -27,9 +29,9 @@ class MmaEngine {
   static_assert(sizeof(T) == 2 && kHeadDim % 16 == 0, "fragments are 16-bit, vectors come in pairs");
   static_assert(kHeads == 4 || kHeads == 8, "eight columns hold four pairs or eight heads");
 
-  // Blocks of four warps: room for a tile of keys and one of values in flight next to the output, up to 168 registers,
-  // above D = 128 up to 255. Four blocks of 128 registers were no faster.
-  static constexpr int kMinBlocksPerSm = kHeadDim <= 128 ? 3 : 2;
+  // Blocks per multiprocessor that the ring leaves room for on sm_90. Their bytes under way, 128 KiB, are several times
+  // what the memory's latency asks for.
+  static constexpr int kMinBlocksPerSm = 2;
   static constexpr int kTileSlots = 16;
   static constexpr int kColumns = 8;
   static constexpr int kVectors = kHeadDim / 8;           // of a slot
@@ -38,10 +40,26 @@ class MmaEngine {
   static constexpr bool kPaired = kHeads == 4;
   static constexpr int kLaneHeads = kPaired ? 1 : 2;  // heads whose logits a lane holds
 
-  // Queries as b-fragments: [step][column][32 elements], so a lane's 16 bytes follow the lane number.
+  // An item of the ring is a tile's keys or its values. Keys: [vector][slot]; values: [slot][vector], with rows of a
+  // multiple of eight vectors. Vectors of 16 bytes are permuted within 128 bytes, see swizzle().
+  static constexpr int kRowVectors = (kVectors + 7) / 8 * 8;
+  static constexpr int kItemVectors = kTileSlots * kRowVectors;
+  static constexpr int kItems = kHeadDim <= 64 ? 8 : kHeadDim <= 128 ? 5 : 3;
+  struct alignas(16) Ring {
+    uint4 item[kItems][kItemVectors];
+  };
+
+  // Queries as b-fragments: [step][column][32 elements], so a lane's 16 bytes follow the lane number. And the token's
+  // own key and value, which the caches may not hold yet when their slot is copied.
   struct alignas(16) Shared {
     T q[kKeySteps][kColumns][32];
+    T new_key[kHeadDim], new_value[kHeadDim];
   };
+
+  static __device__ __forceinline__ void store_token(Shared& shared, int d, T key, T value) {
+    shared.new_key[d] = key;
+    shared.new_value[d] = value;
+  }
 
   static __device__ __forceinline__ void store_query(Shared& shared, int head, int d, float value) {
     const T high = narrow<T>(value);
@@ -56,8 +74,8 @@ class MmaEngine {
   // Elements of the last step past D must be zero, as the keys there are: 0 * NaN is NaN.
   static constexpr int kQueryPadding = kKeySteps * 32;
 
-  __device__ __forceinline__ MmaEngine(const CacheView<T>& cache, int lane)
-      : cache_(cache), row_(lane / 4), quad_(lane % 4) {
+  __device__ __forceinline__ MmaEngine(const CacheView<T>& cache, Ring& ring, int lane, int tile_step)
+      : cache_(cache), ring_(ring), lane_(lane), row_(lane / 4), quad_(lane % 4), tile_step_(tile_step) {
 #pragma unroll
     for (int j = 0; j < kLaneHeads; ++j) {
       max_[j] = -INFINITY;
@@ -76,47 +94,36 @@ class MmaEngine {
     for (int j = 0; j < kLaneHeads; ++j) slope_[j] = slopes[quad_ * kLaneHeads + j];
   }
 
-  __device__ __forceinline__ void prefetch_keys(int tile) {
-    const int64_t vector_stride = cache_.cache_len * 8;
-    const T* lane_keys = cache_.k + quad_ * vector_stride;
-    const T* address[2];
+  // Fills the ring from the warp's first tile on. The token need not be staged.
+  __device__ __forceinline__ void start(int tile) {
+    next_tile_ = tile;
+    keys_from_ =
+        cache_.k + lane_ / kTileSlots * cache_.cache_len * 8 + static_cast<int64_t>(tile + lane_ % kTileSlots) * 8;
+    values_from_ = cache_.v + static_cast<int64_t>(tile) * kHeadDim + lane_ * 8;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      address[half] = lane_keys + static_cast<int64_t>(cache_.readable(tile + row_ + 8 * half)) * 8;
-    }
+    for (int item = 0; item < kItems - 1; ++item) copy_next(item, item % 2 == 0);
+    free_item_ = kItems - 1;
+  }
+  __device__ __forceinline__ void token_is_staged(const Shared& shared, int) {
 #pragma unroll
-    for (int i = 0; i < kKeySteps; ++i) {
-      // Of half a step quads 2 and 3 read what 0 and 1 do; score() clears it.
-      const int64_t back = is_half_step(i) && quad_ >= 2 ? 2 * vector_stride : 0;
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        k_[i][half] = load_cache_vector(address[half] - back);
-        address[half] += 4 * vector_stride;
-      }
-    }
+    for (int i = 0; i < kKeySteps; ++i) q_[i] = *reinterpret_cast<const uint4*>(&shared.q[i][row_][quad_ * 8]);
   }
 
-  __device__ __forceinline__ void prefetch_values(int tile) {
-#pragma unroll
-    for (int e = 0; e < 4; ++e) {
-      const int slot = cache_.readable(tile + 2 * quad_ + (e & 1) + (e & 2) * 4);
-      const T* address = cache_.v + static_cast<int64_t>(slot) * kHeadDim;
-#pragma unroll
-      for (int i = 0; i < kValueSteps; ++i) {
-        // Rows past the last vector repeat it; their output is not written.
-        v_[i][e] = load_cache_vector(address + min(8 * i + row_, kVectors - 1) * 8);
-      }
-    }
-  }
-
-  // Turns the fetched keys into logits, in units of log2.
+  // Turns the next tile's keys into logits, in units of log2.
   __device__ __forceinline__ void score(const Shared& shared, int tile, float logit_scale) {
+    uint4* const keys = next_item(/*keys=*/true);
+    if (cache_.newest >= tile && cache_.newest < tile + kTileSlots) {
+      patch(shared.new_key, [&](int vector) { return keys + key_place(vector, cache_.newest - tile); });
+    }
     float c[2][4] = {};  // two chains, to halve the latency of dependent products
 #pragma unroll
     for (int i = 0; i < kKeySteps; ++i) {
-      const uint4 q = *reinterpret_cast<const uint4*>(&shared.q[i][row_][quad_ * 8]);
-      uint4 k0 = k_[i][0], k1 = k_[i][1];
-      if (is_half_step(i) && quad_ >= 2) k0 = k1 = uint4{};
+      const uint4 q = q_[i];
+      // Of half a step quads 2 and 3 have no vectors: they read what 0 and 1 do and clear it.
+      const bool exists = !is_half_step(i) || quad_ < 2;
+      const uint4* const k = keys + key_place(exists ? 4 * i + quad_ : 4 * i + quad_ - 2, row_);
+      uint4 k0 = k[0], k1 = k[8];
+      if (!exists) k0 = k1 = uint4{};
       mma_m16n8k16<T>(c[0], {k0.x, k1.x, k0.y, k1.y}, q.x, q.y);
       mma_m16n8k16<T>(c[1], {k0.z, k1.z, k0.w, k1.w}, q.z, q.w);
     }
@@ -134,8 +141,12 @@ class MmaEngine {
     }
   }
 
-  // Folds the logits and the fetched values into maximum, sum and output.
-  __device__ __forceinline__ void accumulate() {
+  // Folds the logits and the tile's values into maximum, sum and output.
+  __device__ __forceinline__ void accumulate(const Shared& shared, int tile) {
+    uint4* const values = next_item(/*keys=*/false);
+    if (cache_.newest >= tile && cache_.newest < tile + kTileSlots) {
+      patch(shared.new_value, [&](int vector) { return values + value_place(cache_.newest - tile, vector); });
+    }
     float p[kLaneHeads][2], scale[kLaneHeads];
 #pragma unroll
     for (int j = 0; j < kLaneHeads; ++j) {
@@ -147,6 +158,8 @@ class MmaEngine {
       sum_[j] = fmaf(sum_[j], scale[j], p[j][0] + p[j][1]);
     }
 
+    rescale(scale);
+
     uint32_t probabilities[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -157,15 +170,18 @@ class MmaEngine {
 
 #pragma unroll
     for (int i = 0; i < kValueSteps; ++i) {
+      // Rows past the last vector repeat it; their output is not written.
+      const int vector = min(8 * i + row_, kVectors - 1);
+      uint4 v[4];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) v[e] = values[value_place(2 * quad_ + (e & 1) + (e & 2) * 4, vector)];
 #pragma unroll
       for (int w = 0; w < 4; ++w) {
         float (&c)[4] = out_[4 * i + w];
-#pragma unroll
-        for (int e = 0; e < 4; ++e) c[e] *= scale[kPaired ? 0 : e & 1];
         uint32_t a[4];
 #pragma unroll
         for (int pair = 0; pair < 2; ++pair) {
-          const uint32_t x = word(v_[i][2 * pair], w), y = word(v_[i][2 * pair + 1], w);
+          const uint32_t x = word(v[2 * pair], w), y = word(v[2 * pair + 1], w);
           a[2 * pair] = __byte_perm(x, y, 0x5410);      // element 2w of both slots
           a[2 * pair + 1] = __byte_perm(x, y, 0x7632);  // element 2w + 1
         }
@@ -198,6 +214,85 @@ class MmaEngine {
   }
 
  private:
+  // Reading, eight lanes at a time meet two rows and four quads: slots (keys) or vectors (values) r and r + 1, and what
+  // differs by quad lies a multiple of 128 bytes apart. Exclusive or with twice the quad gives each a bank group.
+  static __device__ __forceinline__ int key_place(int vector, int slot) {
+    return vector * kTileSlots + (slot ^ 2 * (vector % 4));
+  }
+  static __device__ __forceinline__ int value_place(int slot, int vector) {
+    return slot * kRowVectors + (vector ^ 2 * (slot / 2 % 4));
+  }
+
+  // Starts the copies of the keys or values of `next_tile_`, if it exists, to an item of the ring; a group of their own
+  // even if empty. Slots past the end become zeros: they count with probability zero, and 0 * NaN would be NaN.
+  __device__ __forceinline__ void copy_next(int item, bool keys) {
+    if (next_tile_ < cache_.end) {
+      uint4* const to = ring_.item[item];
+      if (next_tile_ + kTileSlots <= cache_.end) {
+        keys ? copy_keys(to, [](int) { return true; }) : copy_values(to, [](int) { return true; });
+      } else {
+        const auto exists = [&](int slot) { return next_tile_ + slot < cache_.end; };
+        keys ? copy_keys(to, exists) : copy_values(to, exists);
+      }
+      if (!keys) next_tile_ += tile_step_;
+    }
+    ptx::cp_async_commit();
+  }
+
+  // Two vectors of 16 slots at a time.
+  template <typename Exists>
+  __device__ __forceinline__ void copy_keys(uint4* to, Exists&& exists) {
+    const int slot = lane_ % kTileSlots, first = lane_ / kTileSlots;
+    const T* from = keys_from_;
+#pragma unroll
+    for (int i = 0; i < kVectors / 2; ++i, from += cache_.cache_len * 16) {
+      ptx::cp_async_16(to + key_place(first + 2 * i, slot), from, exists(slot), policy_);
+    }
+    keys_from_ += tile_step_ * 8;
+  }
+
+  // A tile's values follow each other in memory.
+  template <typename Exists>
+  __device__ __forceinline__ void copy_values(uint4* to, Exists&& exists) {
+#pragma unroll
+    for (int i = 0; i < kVectors / 2; ++i) {
+      const int n = lane_ + kWarpSize * i, slot = n / kVectors;
+      ptx::cp_async_16(to + value_place(slot, n % kVectors), values_from_ + kWarpSize * i * 8, exists(slot), policy_);
+    }
+    values_from_ += tile_step_ * kHeadDim;
+  }
+
+  // Brings the output to the new maximum; after a few tiles that is rarely another one.
+  __device__ __forceinline__ void rescale(const float (&scale)[kLaneHeads]) {
+    const bool changed = scale[0] != 1.0f || scale[kLaneHeads - 1] != 1.0f;
+    if (!__any_sync(0xffffffffu, changed)) return;
+#pragma unroll
+    for (auto& c : out_) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) c[e] *= scale[kPaired ? 0 : e & 1];
+    }
+  }
+
+  // Waits for the oldest item and starts the copy that is kItems - 1 items ahead of it, into the place that was read
+  // last.
+  __device__ __forceinline__ uint4* next_item(bool keys) {
+    ptx::cp_async_wait<kItems - 2>();
+    __syncwarp();
+    copy_next(free_item_, (kItems % 2 == 0) != keys);
+    uint4* const item = ring_.item[free_item_ + 1 < kItems ? free_item_ + 1 : 0];
+    free_item_ = free_item_ + 1 < kItems ? free_item_ + 1 : 0;
+    return item;
+  }
+
+  // Puts the token's own key or value in the place of what was copied from its slot.
+  template <typename Place>
+  __device__ __forceinline__ void patch(const T* token, Place&& place) {
+    for (int vector = lane_; vector < kVectors; vector += kWarpSize) {
+      *place(vector) = reinterpret_cast<const uint4*>(token)[vector];
+    }
+    __syncwarp();
+  }
+
   static constexpr __host__ __device__ bool is_half_step(int i) { return kVectors % 4 != 0 && i == kKeySteps - 1; }
   static __device__ __forceinline__ uint32_t word(const uint4& v, int w) {
     return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
@@ -208,9 +303,13 @@ class MmaEngine {
   }
 
   const CacheView<T>& cache_;
-  const int row_, quad_;
-  uint4 k_[kKeySteps][2];
-  uint4 v_[kValueSteps][4];
+  Ring& ring_;
+  const int lane_, row_, quad_, tile_step_;
+  const uint64_t policy_ = ptx::evict_first_policy();
+  int next_tile_ = 0, free_item_ = 0;
+  const T* keys_from_ = nullptr;  // this lane's first vectors of the next tile
+  const T* values_from_ = nullptr;
+  uint4 q_[kKeySteps];
   float out_[kValueSteps * 4]
             [4];  // [8 elements of a vector in pairs][c-fragment]: elements 2w and 2w + 1 of vector 8 i + row
   float logit_[kLaneHeads][2];

@@ -28,45 +28,57 @@ bool is_valid(const SingleQueryAttentionParams& p) {
   return p.rotary_dim >= 0 && p.rotary_dim <= p.head_dim && p.rotary_dim % 2 == 0;
 }
 
-// Pieces of a sequence: as many as give the least estimated time. Blocks run in waves; memory is the limit while enough
-// of them are resident, and a last wave of few blocks runs at their own speed. Time is counted in slots read by one
-// block at that speed (D = 128, fp16: 31 GB/s, read off launches of 8 to 128 blocks on an H200). For rows of 512 to
-// 32768 slots, 8 to 2048 of them, its choice was within 4% of the fastest count there.
-int choose_splits(const SingleQueryAttentionParams& p, int head_tiles, const DeviceInfo& device) {
-  constexpr double kResidentPerSm = 3.0;    // blocks
-  constexpr double kSaturatingPerSm = 1.1;  // blocks that use up the memory's bandwidth
+struct Split {
+  int pieces;      // of a sequence, at most
+  bool clustered;  // where there are clusters
+};
+
+// The pieces that give the least estimated time. Blocks run in waves; memory is the limit while enough of them are
+// resident, and a last wave of few blocks runs at their own speed. Time is counted in bytes of cache read by one block
+// at that speed (D = 128, fp16: 48 GB/s with the tensor cores' engine, read off launches of 8 to 256 blocks on an
+// H200).
+Split choose_split(const SingleQueryAttentionParams& p, int head_tiles, const DeviceInfo& device) {
   // Costs that do not depend on the length, in bytes of cache read meanwhile.
-  constexpr double kWaveBytes = 32768, kClusterMergeBytes = 32768, kKernelMergeBytes = 98304;
+  constexpr double kWaveBytes = 32768, kClusterMergeBytes = 49152, kKernelMergeBytes = 163840;
+  constexpr double kOneBlockPerSm = 1.03;  // time, where two can be resident
+
+  const bool fp32 = p.dtype == DType::kFloat32;
+  const int fitting = (device.max_smem_bytes_per_block + 1024) / attention::kTypicalSmemBytes;
+  const int64_t resident = int64_t{fp32 ? 3 : std::max(fitting, 1)} * device.sm_count;
+  const double saturating = (fp32 ? 1.1 : 0.7) * device.sm_count;  // blocks that use up the memory's bandwidth
+  // The blocks of a cluster start together, on neighbouring multiprocessors: more of them leave places empty. Of 256
+  // blocks in clusters of eight 16 had to wait for a second wave, although 264 places were there.
+  const int64_t most_clustered = fp32 ? resident : device.sm_count;
 
   const int64_t rows = static_cast<int64_t>(p.batch) * p.kv_heads * head_tiles;
   const int64_t slots = std::min<int64_t>(std::max<int64_t>(p.timestep, 0) + 1, p.cache_len);
-  const int64_t resident = static_cast<int64_t>(kResidentPerSm * device.sm_count);
-  const double saturating = kSaturatingPerSm * device.sm_count;
-  const double slot_bytes = 2.0 * p.head_dim * (p.dtype == DType::kFloat32 ? 4 : 2);
+  const double slot_bytes = 2.0 * p.head_dim * (fp32 ? 4 : 2);
 
-  const auto cost = [&](int splits) {
-    const int64_t piece = ceil_div(ceil_div(slots, splits), attention::kSplitQuantum) * attention::kSplitQuantum;
+  const auto clustered = [&](int pieces) {  // other sizes than powers of two leave multiprocessors idle, too
+    const bool power_of_two = (pieces & (pieces - 1)) == 0;
+    return pieces > 1 && pieces <= attention::kMaxClusterSplits && power_of_two && rows * pieces <= most_clustered;
+  };
+  const auto cost = [&](int pieces) {
+    const int64_t piece = ceil_div(ceil_div(slots, pieces), attention::kSplitQuantum) * attention::kSplitQuantum;
     const int64_t blocks = rows * ceil_div(slots, piece), full_waves = blocks / resident, rest = blocks % resident;
     const double last_wave = rest > 0 ? std::max(static_cast<double>(rest), saturating) : 0.0;
     const double reading = (static_cast<double>(full_waves * resident) + last_wave) / saturating *
-                           static_cast<double>(std::min(piece, slots)) * slot_bytes;
-    const double merge = splits == 1                              ? 0.0
-                         : splits <= attention::kMaxClusterSplits ? kClusterMergeBytes
-                                                                  : kKernelMergeBytes;
+                           static_cast<double>(std::min(piece, slots)) * slot_bytes *
+                           (blocks <= device.sm_count ? kOneBlockPerSm : 1.0);
+    const double merge = pieces == 1 ? 0.0 : clustered(pieces) ? kClusterMergeBytes : kKernelMergeBytes;
     return reading + static_cast<double>(full_waves + (rest > 0)) * kWaveBytes + merge;
   };
 
   int best = 1;
   double best_cost = cost(1);
   const int64_t most = std::min<int64_t>(attention::kMaxSplits, ceil_div(slots, attention::kSplitQuantum));
-  // Clusters of other sizes than powers of two leave multiprocessors idle: 6 blocks took 25% longer than 4.
-  for (int splits = 2; splits <= most; splits += splits < attention::kMaxClusterSplits ? splits : 1) {
-    if (const double c = cost(splits); c < best_cost) {
+  for (int pieces = 2; pieces <= most; ++pieces) {
+    if (const double c = cost(pieces); c < best_cost) {
       best_cost = c;
-      best = splits;
+      best = pieces;
     }
   }
-  return best;
+  return {best, clustered(best)};
 }
 
 int64_t partial_out_elems(const SingleQueryAttentionParams& p, int splits) {
@@ -81,7 +93,9 @@ cudaError_t plan(const SingleQueryAttentionParams& p, AttendParams* attend) {
   attend->user = p;
   attend->group_heads = p.heads / p.kv_heads;
   attend->head_tiles = static_cast<int>(ceil_div(attend->group_heads, attention::kMaxHeadsPerBlock));
-  attend->splits = choose_splits(p, attend->head_tiles, device);
+  const Split split = choose_split(p, attend->head_tiles, device);
+  attend->splits = split.pieces;
+  attend->clustered = split.clustered;
   attend->logit_scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(p.head_dim)));
   attend->rotary_turns = p.rotary_scale / kTwoPi;
   double power = p.rotary_dim > 0 ? std::pow(p.rotary_base, -2.0 / p.rotary_dim) : 1.0;

@@ -14,8 +14,8 @@
 namespace awq {
 
 // The product below for half on sm_70, whose tensor cores have only one of another shape: gathers rows and columns by
-// shuffles and multiplies on the CUDA cores. A function of its own, because inlined a hundred times it takes the assembler
-// minutes.
+// shuffles and multiplies on the CUDA cores. A function of its own, because inlined a hundred times it takes the
+// assembler minutes.
 inline __noinline__ __device__ float4 mma_m16n8k16_by_shuffles(float4 d, uint4 a, uint32_t b0, uint32_t b1) {
   constexpr unsigned kAllLanes = 0xffffffffu;
   const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);

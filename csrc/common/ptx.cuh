@@ -44,6 +44,27 @@ __device__ __forceinline__ void cp_async(void* shared, const void* global, bool 
 #endif
 }
 
+// How the second-level cache shall treat data that is read once: the first to go, so that what is needed again stays.
+// In a register because instructions take it from there; 0 where the architecture lacks it.
+__device__ __forceinline__ uint64_t evict_first_policy() {
+  uint64_t policy = 0;
+#if __CUDA_ARCH__ >= 800
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+  return policy;
+}
+
+// cp_async of 16 bytes under such a policy.
+__device__ __forceinline__ void cp_async_16(void* shared, const void* global, bool valid, uint64_t policy) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(smem_address(shared)),
+               "l"(global), "r"(valid ? 16 : 0), "l"(policy)
+               : "memory");
+#else
+  cp_async<16>(shared, global, valid);
+#endif
+}
+
 // Closes the group of this thread's copies since the last call; an empty group is complete at once.
 __device__ __forceinline__ void cp_async_commit() {
 #if __CUDA_ARCH__ >= 800
@@ -56,6 +77,19 @@ template <int kPending>
 __device__ __forceinline__ void cp_async_wait() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+#endif
+}
+
+// Programmatic launch (sm_90): lets the next kernel of the stream, if launched so, start while this one drains; and, in
+// that kernel, waits until this one's writes are there.
+__device__ __forceinline__ void allow_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void wait_for_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 

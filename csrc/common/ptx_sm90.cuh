@@ -72,6 +72,28 @@ __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, i
       : "memory");
 }
 
+// A policy for copies of what is read once: L2 makes room for the next by evicting it first.
+__device__ __forceinline__ uint64_t l2_evict_first() {
+  uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+
+// copy_box with a policy for L2.
+__device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, int column, int row, uint64_t* barrier,
+                                         uint64_t l2_policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, "
+      "%3}], [%4], %5;" ::"r"(smem_address(shared)),
+      "l"(&map), "r"(column), "r"(row), "r"(smem_address(barrier)), "l"(l2_policy)
+      : "memory");
+}
+
+// Fetches a matrix's description ahead of the first copy.
+__device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
 // Starts the copy of a box from shared memory to a matrix; what would lie outside the matrix is dropped. The thread's
 // copies form groups as those of cp.async do.
 __device__ __forceinline__ void store_box(const CUtensorMap& map, int column, int row, const void* shared) {
@@ -81,12 +103,23 @@ __device__ __forceinline__ void store_box(const CUtensorMap& map, int column, in
 }
 __device__ __forceinline__ void store_box_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 
-// Waits until the groups' shared memory has been read and may be written again.
-__device__ __forceinline__ void store_box_wait_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+// Waits until the shared memory of all but the latest kPending groups has been read and may be written again.
+template <int kPending = 0>
+__device__ __forceinline__ void store_box_wait_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
+}
 
 // Orders this thread's writes to shared memory before what the copy engine reads after the next barrier.
 __device__ __forceinline__ void fence_before_store_box() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// Four 8x8 matrices of 16-bit elements to shared memory, transposed: lane 8j + i gives the address of what becomes row
+// i of matrix j (16 bytes, 16-byte aligned); lane 4i + c gives in fragment[j] the elements 2c and 2c + 1 of column i.
+__device__ __forceinline__ void stmatrix_x4_transposed(uint32_t row_address, const uint32_t (&fragment)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
+               "r"(fragment[0]), "r"(fragment[1]), "r"(fragment[2]), "r"(fragment[3])
+               : "memory");
 }
 
 // ---- Barriers of a part of the block --------------------------------------------------------------------------------
@@ -110,7 +143,8 @@ __device__ __forceinline__ void acquire_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-// ---- wgmma: the matrix product of a warpgroup, 64 x N x 16, which runs while the warps go on ------------------------
+// ---- wgmma: the matrix product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on
+// ------------------------
 
 // Orders earlier accesses to the registers of sums and operands before the products that follow.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -135,6 +169,11 @@ template <int kCount>
 __device__ __forceinline__ void pin(uint32_t (&registers)[kCount]) {
 #pragma unroll
   for (uint32_t& r : registers) asm volatile("" : "+r"(r)::"memory");
+}
+template <int kCount>
+__device__ __forceinline__ void pin(int (&registers)[kCount]) {
+#pragma unroll
+  for (int& r : registers) asm volatile("" : "+r"(r)::"memory");
 }
 
 // Operand B in shared memory as wgmma takes it: N rows of 128 bytes along K whose 16-byte chunks are permuted by
@@ -194,6 +233,40 @@ AWQ_WGMMAS(__half, "f16")
 AWQ_WGMMAS(__nv_bfloat16, "bf16")
 #endif
 
+// D += A * B, or D = A * B unless `accumulate`; A [64, 32] and B [32, N] of int8, both described in shared memory, D
+// [64, N] int32, wrapping, held as above.
+template <int kRegisters>
+__device__ __forceinline__ void wgmma_int8(int (&d)[kRegisters], uint64_t a, uint64_t b, bool accumulate);
+
+#define AWQ_R8(i)                                                                                             \
+  "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), "+r"(d[i + 4]), "+r"(d[i + 5]), "+r"(d[i + 6]), \
+      "+r"(d[i + 7])
+#define AWQ_R16(i) AWQ_R8(i), AWQ_R8(i + 8)
+#define AWQ_R32(i) AWQ_R16(i), AWQ_R16(i + 16)
+#define AWQ_R64(i) AWQ_R32(i), AWQ_R32(i + 32)
+#define AWQ_R128(i) AWQ_R64(i), AWQ_R64(i + 64)
+#define AWQ_WGMMA_INT8(columns, registers, names, operands, inputs, flag)                               \
+  template <>                                                                                           \
+  __device__ __forceinline__ void wgmma_int8<registers>(int (&d)[registers], uint64_t a, uint64_t b,    \
+                                                        bool accumulate) {                              \
+    asm volatile("{\n.reg .pred accumulate;\nsetp.ne.b32 accumulate, " flag                             \
+                 ", 0;\nwgmma.mma_async.sync.aligned.m64n" columns "k32.s32.s8.s8 {" names "}, " inputs \
+                 ", accumulate;\n}"                                                                     \
+                 : operands                                                                             \
+                 : "l"(a), "l"(b), "r"(static_cast<int>(accumulate)));                                  \
+  }
+AWQ_WGMMA_INT8("16", 8, AWQ_NAMES8, AWQ_R8(0), "%8, %9", "%10")
+AWQ_WGMMA_INT8("32", 16, AWQ_NAMES16, AWQ_R16(0), "%16, %17", "%18")
+AWQ_WGMMA_INT8("64", 32, AWQ_NAMES32, AWQ_R32(0), "%32, %33", "%34")
+AWQ_WGMMA_INT8("128", 64, AWQ_NAMES64, AWQ_R64(0), "%64, %65", "%66")
+AWQ_WGMMA_INT8("256", 128, AWQ_NAMES128, AWQ_R128(0), "%128, %129", "%130")
+
+#undef AWQ_WGMMA_INT8
+#undef AWQ_R128
+#undef AWQ_R64
+#undef AWQ_R32
+#undef AWQ_R16
+#undef AWQ_R8
 #undef AWQ_WGMMAS
 #undef AWQ_WGMMA
 #undef AWQ_NAMES128

@@ -28,6 +28,16 @@ struct MaxMagnitude {
   __device__ static unsigned combine(unsigned a, unsigned b) { return a > b ? a : b; }
 };
 
+// The larger of `max`, which is no less than zero, and |x|; NaN if one is.
+__device__ __forceinline__ float max_magnitude(float max, float x) {
+#if __CUDA_ARCH__ >= 800
+  asm("max.NaN.f32 %0, %0, %1;" : "+f"(max) : "f"(fabsf(x)));  // one instruction, with the magnitude
+  return max;
+#else
+  return __uint_as_float(MaxMagnitude::combine(MaxMagnitude::bits(max), MaxMagnitude::bits(x)));
+#endif
+}
+
 // Combines x over kLanes lanes; `mask` names lanes that call this together.
 template <typename Op, int kLanes, typename Value>
 __device__ __forceinline__ Value reduce_over_lanes(Value x, unsigned mask) {

@@ -1,5 +1,6 @@
 // RMSNorm: one read and one write per element, the row in registers in between.
-#include "csrc/common/device.h"
+#include "csrc/common/launch.h"
+#include "csrc/common/ptx.cuh"
 #include "csrc/common/rows.cuh"
 #include "csrc/norm/norm.h"
 
@@ -12,6 +13,8 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
   __shared__ float slots[Config::kWarps];
   constexpr int kElems = kVecElems<T>;
 
+  ptx::wait_for_previous_kernel();
+  ptx::allow_next_kernel();
   for (int64_t t = first_row<Config>(); t < tokens; t += row_step<Config>()) {
     RowTile<T, Config> row(input + t * columns, columns, kWhole);
     RowTile<T, Config> weight(gamma, columns, kWhole);  // on its way while the row is summed up
@@ -49,10 +52,9 @@ struct Launch {
     const bool whole =
         p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.gamma) && is_aligned(p.out);
     const auto kernel = whole ? rms_norm_kernel<T, Config, true> : rms_norm_kernel<T, Config, false>;
-    kernel<<<row_blocks<Config>(p.tokens), Config::kBlockThreads, 0, stream>>>(
-        static_cast<const T*>(p.input), static_cast<const T*>(p.gamma), static_cast<T*>(p.out), p.tokens,
-        static_cast<int>(p.channels), p.eps);
-    return checked_launch();
+    return launch_overlapping(kernel, {row_blocks<Config>(p.tokens), Config::kBlockThreads}, stream,
+                              static_cast<const T*>(p.input), static_cast<const T*>(p.gamma), static_cast<T*>(p.out),
+                              p.tokens, static_cast<int>(p.channels), p.eps);
   }
 };
 

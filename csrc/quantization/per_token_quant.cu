@@ -17,16 +17,16 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
     RowTile<T, Config> row(input + t * columns, columns, kWhole);
     int8_t* const out_row = out + t * columns;
 
-    unsigned max_bits = MaxMagnitude::kIdentity;
+    float max_abs = 0.0f;
     row.visit([&](const Vec<T>& v, int, int) {
       float x[kElems];
       widen(v, x);
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) max_bits = MaxMagnitude::combine(max_bits, MaxMagnitude::bits(x[e]));
+      for (int e = 0; e < kElems; ++e) max_abs = max_magnitude(max_abs, x[e]);
     });
-    const float max_magnitude = __uint_as_float(reduce_over_team<MaxMagnitude, Config::kThreads>(max_bits, slots));
-    const float factor = row_factor(max_magnitude);
-    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(max_magnitude);
+    const unsigned max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(MaxMagnitude::bits(max_abs), slots);
+    const float factor = row_factor(__uint_as_float(max_bits));
+    if (threadIdx.x % Config::kThreads == 0) scale[t] = row_scale(__uint_as_float(max_bits));
 
     row.forget_conversions();
     row.visit([&](const Vec<T>& v, int first, int count) {

@@ -62,6 +62,22 @@ constexpr Row gemv_row(int64_t max_m, int min_blocks_per_sm) {
 }
 
 template <class Config>
+constexpr Row single_row_gemv_row() {
+  return {/*max_m=*/1,
+          Config::kChannels,
+          0,
+          0,
+          Config::kChannels,
+          Config::kTokens,
+          Config::kBlocksPerSm,
+          false,
+          AWQ_VARIANTS(launch_single_row_gemv, Config),
+          /*arch=*/0,
+          /*n_multiple=*/4,
+          Config::fits};
+}
+
+template <class Config>
 constexpr Row persistent_gemv_row(int min_blocks_per_sm) {
   return {Config::kTokens,
           Config::kChannels,
@@ -101,11 +117,7 @@ constexpr Row gemm_sm90_row(int64_t max_m) {
           Config::kTokens,
           Config::kBlocksPerSm,
           true,
-#if AWQ_ENABLE_BF16
-          {launch_gemm_sm90<Config, __half, LayoutV2>, launch_gemm_sm90<Config, __nv_bfloat16, LayoutV2>, nullptr},
-#else
-          {launch_gemm_sm90<Config, __half, LayoutV2>, nullptr, nullptr},
-#endif
+          AWQ_VARIANTS(launch_gemm_sm90, Config),
           /*arch=*/90,
           /*n_multiple=*/8};  // rows of results that the copy engine can address
 }
@@ -113,19 +125,26 @@ constexpr Row gemm_sm90_row(int64_t max_m) {
 
 // The first row that fits is taken. Times: H200, cold L2, microseconds for fp16, layout v2, G = 128.
 constexpr Row kTable[] = {
-    // Bound by reading the weights. Which block is best depends on how many there are:
-    //                   N x K:  28672 x 4096  6144 x 4096  4096 x 14336
-    //   tiles per SM:                    6.8         1.45          0.97
-    //   PersistentGemv1, one row:       25.4         12.3          17.3
-    //   Gemv8Small:                     26.4         13.6          29.7
-    //   Gemv8Medium:                    28.4         12.0          19.9
-    //   Gemv8Large:                     32.2         13.1          16.4
+    // Bound by reading the weights. One row:
+    //                    N x K:  28672 x 4096  6144 x 4096  4096 x 4096  4096 x 14336
+    //   tiles of 32 per SM:               6.8         1.45         0.97          0.97
+    //   SingleRowGemv:                   24.1         10.1          8.4          14.7
+    //   the same, 4 blocks of 8 warps:   24.8         10.2          9.1          16.4
+    //   PersistentGemv1:                 25.9         12.1          9.8          17.5
+    //   Gemv8Small:                      26.8         12.8         12.4          29.2
+    //   Gemv8Medium:                     27.5         11.0          9.8          19.5
+    //   Gemv8Large:                      31.8         12.9          9.3          16.1
+    //   weights and scales read only:    22.5          9.2          7.9          13.8
+    single_row_gemv_row<SingleRowGemv>(),
+    // One row in groups shorter than a step.
     persistent_gemv_row<PersistentGemv1>(4),
     gemv_row<Gemv8Small>(8, 4),
     gemv_row<Gemv8Medium>(8, 1),
     gemv_row<Gemv8Large>(8, 0),
-    // 16 rows: 38.6, 17.4, 22.8. Blocks that do not stay: 44.9, 17.1, 24.1 at their best sizes.
+    // 16 rows: 32.2, 14.7, 11.4; where K is too long, 20.1. Activations read again for every tile, by 12 warps: 38.5,
+    // 16.9, 11.9, 22.3. Blocks that do not stay: 44.9, 17.1 and, for 4096 x 14336, 24.1 at their best sizes.
     persistent_gemv_row<PersistentGemv16>(0),
+    persistent_gemv_row<PersistentGemv16LongK>(0),
 #if AWQ_W4A16_SM90
     // Hopper. As many tokens as there are, up to 128; then the tile with fewer channels, because an instruction of
     // twice the tokens leaves twice the time for dequantizing (1024 rows of 28672 x 4096: 368, with 128 tokens 389),

@@ -5,8 +5,12 @@
 // dequantize the next weights. One warp keeps a ring of stages filled. Blocks stay and take one tile after another, so
 // that the ring is full again by the time a tile's results are on their way out.
 //
+// Layout v1 has its words in another order than the operands want; see LaneWeights.
+//
 // Not worth it: two blocks of a cluster, each fetching half of their common activations for both (356 us instead of
-// 327, 1024 rows of 28672 x 4096); four multiplying warpgroups of half the channels (427 instead of 389 at 128 tokens).
+// 327, 1024 rows of 28672 x 4096); four multiplying warpgroups of half the channels (427 instead of 389 at 128
+// tokens; 41.0 instead of 40.0 at 64); two blocks of half the channels to an SM (39.8 instead of 38.9 at 64 tokens);
+// scales by bulk copies, which gain 1 to 4% at 128 tokens and more and lose as much below.
 //
 //   lane 4g + c of a warp    channels 2 kRowTiles g ... of the warp's 16 kRowTiles, neighbours
 //   product t                row g is the lane's channel 2t, row g + 8 its channel 2t + 1
@@ -17,12 +21,13 @@
 #pragma once
 
 #include <cuda.h>
-#include <cudaTypedefs.h>
 #include <cuda_runtime.h>
 
 #include "csrc/common/device.h"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/ptx_sm90.cuh"
+#include "csrc/common/ring.cuh"
+#include "csrc/common/tensor_map.h"
 #include "csrc/w4a16/gemm_sm90.h"
 #include "csrc/w4a16/weights.cuh"
 
@@ -33,7 +38,24 @@ constexpr int kRowBytes = 128;
 constexpr int kChunkBytes = 16;
 constexpr int kResultChannels = kRowBytes / 2;
 constexpr int kRunsPerTile = 2;
+constexpr int kChannelTileBytes = kRunsPerTile * kRunBytes;
 constexpr int kStepsPerRun = 2;  // of 16 columns
+
+// How the copy engine brings a layout.
+template <class Layout>
+struct CopyTraits;
+template <>
+struct CopyTraits<LayoutV2> {
+  static constexpr int kChannelsPerRow = 4;    // of the matrix that it sees: a K tile has 32 bytes of each
+  static constexpr bool kCopiesScales = true;  // channels' scales are neighbours: the filling warp copies them
+  static constexpr int kFillingLanes = 32;
+};
+template <>
+struct CopyTraits<LayoutV1> {
+  static constexpr int kChannelsPerRow = 1;
+  static constexpr bool kCopiesScales = false;  // a channel's scales are: lanes load their own
+  static constexpr int kFillingLanes = 1;
+};
 
 // The copy engine's permutation is made from address bits, hence the alignment.
 template <class Config>
@@ -50,17 +72,6 @@ struct SharedStorage {
   uint8_t results[Config::kChannels / kResultChannels][Config::kTokens][kRowBytes];
   uint64_t full[Config::kStages];
   uint64_t empty[Config::kStages];
-};
-
-// Position in the ring of stages, with the parity of the barriers' phase: it flips with every round.
-template <class Config>
-struct RingPosition {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void advance() {
-    if (++stage == Config::kStages) stage = 0, parity ^= 1;
-  }
 };
 
 // A tile, or one split of its sum over K.
@@ -123,12 +134,13 @@ __device__ __forceinline__ void copy_scales(Stage<Config>& stage, const Args& ar
 }
 
 // All K tiles of all the block's items, as far ahead as the ring allows.
-template <class Config>
+template <class Config, class Layout>
 __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const Args& args, const CUtensorMap& in_map,
                                             const CUtensorMap& weights_map) {
+  using Traits = CopyTraits<Layout>;
   const Schedule<Config> schedule(args);
-  RingPosition<Config> position;
-  position.parity = 1;  // a fresh barrier counts as past its odd phase: all stages are empty
+  RingPosition position;
+  position.parity = 1;  // all stages are empty
   for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
     const WorkItem item = schedule(i);
     for (int k_tile = item.k_tile_begin; k_tile < item.k_tile_end; ++k_tile) {
@@ -138,11 +150,14 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
       if (threadIdx.x % 32 == 0) {
         ptx::mbarrier_arrive_expect(full, sizeof(stage.activations) + sizeof(stage.weights));
         ptx::copy_box(stage.activations, in_map, k_tile * Config::kTileK, static_cast<int>(item.first_token), full);
-        ptx::copy_box(stage.weights, weights_map, k_tile * kRowBytes, static_cast<int>(item.first_channel / 4), full);
+        ptx::copy_box(stage.weights, weights_map, k_tile * Traits::kChannelsPerRow * kChannelTileBytes,
+                      static_cast<int>(item.first_channel / Traits::kChannelsPerRow), full);
       }
-      copy_scales<Config>(stage, args, item.first_channel, k_tile);
-      ptx::mbarrier_arrive_after_cp_async(full);
-      position.advance();
+      if constexpr (Traits::kCopiesScales) {
+        copy_scales<Config>(stage, args, item.first_channel, k_tile);
+        ptx::mbarrier_arrive_after_cp_async(full);
+      }
+      position.advance(Config::kStages);
     }
   }
 }
@@ -158,17 +173,26 @@ __device__ __forceinline__ int first_lane_channel() {  // of the block's; warps 
 template <class Config>
 using Operands = uint32_t[Config::kRowTiles][4];
 
-// A lane's share of a K tile of weights: a word per run and channel, and the channels' scales and zeros, each twice in
-// a register.
+// A lane's share of a K tile of weights and the scales of its channels:
+//   start_item()             before an item's first tile
+//   load_tile()              the tile's words, and the scales of its first run
+//   load_scales_of_run_1()   where that run has its own
+//   pair(run, i, channel)    the weights of columns 8i + 2c and 8i + 2c + 1 of a run, for lane 4g + c
+template <class Config, class Layout>
+struct LaneWeights;
+
+// A word per run and channel; each scale and zero twice in a register.
 template <class Config>
-struct LaneWeights {
+struct LaneWeights<Config, LayoutV2> {
   static constexpr int kLaneChannels = 2 * Config::kRowTiles;
   static_assert(kLaneChannels == 2 || kLaneChannels == 4, "half a line or a line");
 
   uint32_t words[kRunsPerTile][kLaneChannels];
   uint32_t scale[kLaneChannels], zero[kLaneChannels];
 
-  __device__ __forceinline__ void load_words(const Stage<Config>& stage) {
+  __device__ __forceinline__ void start_item(const Args&, const WorkItem&) {}
+
+  __device__ __forceinline__ void load_tile(const Stage<Config>& stage, const Args&, const WorkItem&, int) {
     const int row = threadIdx.x % 8, matrix = threadIdx.x % 32 / 8;  // as ldmatrix takes addresses
     const auto load = [&](uint32_t (&fragment)[4], int i, int run) {
       const int channel = threadIdx.x / 32 * 8 * kLaneChannels + row * kLaneChannels + i;
@@ -184,8 +208,17 @@ struct LaneWeights {
 #pragma unroll
       for (int i = 0; i < 4; ++i) words[i / 2][i % 2] = fragment[i];
     }
+    load_scales(stage, 0);
   }
 
+  __device__ __forceinline__ void load_scales_of_run_1(const Stage<Config>& stage) { load_scales(stage, 1); }
+
+  template <class T>
+  __device__ __forceinline__ uint32_t pair(int run, int i, int channel) const {
+    return LayoutV2::dequantize<T>(words[run][channel], i, scale[channel], zero[channel]);
+  }
+
+ private:
   __device__ __forceinline__ void load_scales(const Stage<Config>& stage, int run) {
     uint32_t scales[Config::kRowTiles], zeros[Config::kRowTiles];  // two channels each
 #pragma unroll
@@ -200,22 +233,77 @@ struct LaneWeights {
       zero[i] = broadcast_half(zeros[i / 2], i % 2);
     }
   }
+};
 
-  template <class T, class Layout>
-  __device__ __forceinline__ void dequantize(Operands<Config>& a, int step) const {
-    const int run = step / kStepsPerRun, first_pair = 2 * (step % kStepsPerRun);
+// Whole runs, as each of a run's words holds a part of what the lane wants: columns 2c and 2c + 1 of its eight, byte c.
+// Scales come from global memory, a tile ahead.
+template <class Config>
+struct LaneWeights<Config, LayoutV1> {
+  static constexpr int kLaneChannels = 2 * Config::kRowTiles;
+
+  uint32_t words[kRunsPerTile][kLaneChannels][4];
+  uint32_t scale[kLaneChannels], minus_zero[kLaneChannels];  // -(1024 + zero point) and -(64 + zero point)
+  ChannelScale next[kLaneChannels];
+
+  __device__ __forceinline__ void start_item(const Args& args, const WorkItem& item) {
+    request_scales(args, item, item.k_tile_begin);
+  }
+
+  __device__ __forceinline__ void load_tile(const Stage<Config>& stage, const Args& args, const WorkItem& item,
+                                            int k_tile) {
 #pragma unroll
-    for (int t = 0; t < Config::kRowTiles; ++t) {
+    for (int run = 0; run < kRunsPerTile; ++run) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {  // row g or g + 8 of the lower, then of the upper eight columns
-        const int channel = 2 * t + i % 2;
-        a[t][i] =
-            Layout::template dequantize<T>(words[run][channel], first_pair + i / 2, scale[channel], zero[channel]);
+      for (int i = 0; i < kLaneChannels; ++i) {
+        const int channel = first_lane_channel<Config>() + i, line = channel / 4, chunk = 2 * (channel % 4) + run;
+        // The permutation of rows as short as 32 bytes.
+        const auto& q = *reinterpret_cast<const uint4*>(&stage.weights[line][(chunk ^ line % 2) * kChunkBytes]);
+        words[run][i][0] = q.x, words[run][i][1] = q.y, words[run][i][2] = q.z, words[run][i][3] = q.w;
       }
-      ptx::pin(a[t]);
     }
+    constexpr uint32_t kZeroAnd960 = 0x6380'0000;
+#pragma unroll
+    for (int i = 0; i < kLaneChannels; ++i) {
+      scale[i] = broadcast_half(next[i].scale, 0);
+      minus_zero[i] = Pair<__half>::sub(kZeroAnd960, broadcast_half(next[i].zero, 0));
+    }
+    request_scales(args, item, min(k_tile + 1, item.k_tile_end - 1));
+  }
+
+  __device__ __forceinline__ void load_scales_of_run_1(const Stage<Config>&) {}  // groups are two runs or more
+
+  // Columns 2c and 2c + 1 are the nibbles of a byte: the first reads as 1024 + q, the second, which stays in place, as
+  // 1024 + 16 q.
+  template <class T>
+  __device__ __forceinline__ uint32_t pair(int run, int i, int channel) const {
+    constexpr uint32_t kOneAndSixteenth = 0x2c00'3c00;
+    const uint32_t byte_twice = __byte_perm(words[run][channel][i], 0, 0x4040 | threadIdx.x % 4 * 0x0101);
+    const uint32_t integers = ptx::and_or(byte_twice, 0x00f0'000f, Pair<__half>::kMagic);
+    return Pair<__half>::mul(Pair<__half>::fma(integers, kOneAndSixteenth, minus_zero[channel]), scale[channel]);
+  }
+
+ private:
+  __device__ __forceinline__ void request_scales(const Args& args, const WorkItem& item, int k_tile) {
+    const int64_t group = static_cast<uint32_t>(k_tile * kRunsPerTile) / args.runs_per_group;
+    // n is a multiple of 8: a lane's channels exist together. For those past n, others that are not stored.
+    const int64_t channel = min(item.first_channel + first_lane_channel<Config>(), args.n - kLaneChannels);
+#pragma unroll
+    for (int i = 0; i < kLaneChannels; ++i) next[i] = LayoutV1::load_scale(args, channel + i, group);
   }
 };
+
+template <class Config, class T, class Layout>
+__device__ __forceinline__ void dequantize(Operands<Config>& a, const LaneWeights<Config, Layout>& weights, int step) {
+  const int run = step / kStepsPerRun, first_pair = 2 * (step % kStepsPerRun);
+#pragma unroll
+  for (int t = 0; t < Config::kRowTiles; ++t) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {  // row g or g + 8 of the lower, then of the upper eight columns
+      a[t][i] = weights.template pair<T>(run, first_pair + i / 2, 2 * t + i % 2);
+    }
+    ptx::pin(a[t]);
+  }
+}
 
 template <class Config>
 using Sums = float[Config::kRowTiles][Config::kTokens / 2];
@@ -305,27 +393,24 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
                                                const CUtensorMap& out_map) {
   constexpr int kSteps = kRunsPerTile * kStepsPerRun;
   static_assert(kSteps % 2 == 0, "a tile starts with the first set of operands");
-  const bool warp_leader = threadIdx.x % 32 == 0;
   const bool one_group = args.runs_per_group > 1;  // else the runs of a tile have scales of their own
   const Schedule<Config> schedule(args);
-  RingPosition<Config> position;
+  RingPosition position;
   for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
     const WorkItem item = schedule(i);
     Sums<Config> sum;
     Operands<Config> a[2];
-    LaneWeights<Config> weights;
-    const auto load_tile = [&] {
+    LaneWeights<Config, Layout> weights;
+    const auto load_tile = [&](int k_tile) {
       ptx::mbarrier_wait(&shared.full[position.stage], position.parity);
-      weights.load_words(shared.stages[position.stage]);
-      weights.load_scales(shared.stages[position.stage], 0);
+      weights.load_tile(shared.stages[position.stage], args, item, k_tile);
     };
-    // The leader's arrival speaks for its warp: the other lanes' reads have to be ordered before it.
-    const auto hand_back = [&](int stage) {
-      __syncwarp();
-      if (warp_leader) ptx::mbarrier_arrive(&shared.empty[stage]);
-    };
-    load_tile();
-    weights.template dequantize<T, Layout>(a[0], 0);
+    // Each lane arrives for its own reads. One arrival for a warp after a __syncwarp() took the same time, but
+    // racecheck does not see that it stands for the other lanes.
+    const auto hand_back = [&](int stage) { ptx::mbarrier_arrive(&shared.empty[stage]); };
+    weights.start_item(args, item);
+    load_tile(item.k_tile_begin);
+    dequantize<Config, T>(a[0], weights, 0);
     int previous = 0;
     for (int k_tile = item.k_tile_begin; k_tile < item.k_tile_end; ++k_tile) {
       const bool first = k_tile == item.k_tile_begin;
@@ -337,13 +422,13 @@ __device__ __forceinline__ void multiply_items(SharedStorage<Config>& shared, co
         ptx::wgmma_wait<1>();  // the step before, whose operands are replaced now
         if (step == 0 && !first) hand_back(previous);
         const int next_step = (step + 1) % kSteps;
-        if (next_step == kStepsPerRun && !one_group) weights.load_scales(shared.stages[current], 1);
+        if (next_step == kStepsPerRun && !one_group) weights.load_scales_of_run_1(shared.stages[current]);
         // After an item's last step this is of no use, but costs less than a branch.
-        weights.template dequantize<T, Layout>(a[(step + 1) % 2], next_step);
+        dequantize<Config, T>(a[(step + 1) % 2], weights, next_step);
         if (step == kSteps - 2) {  // the tile's last words are in use, the next tile's may come
           previous = current;
-          position.advance();
-          if (k_tile + 1 < item.k_tile_end) load_tile();
+          position.advance(Config::kStages);
+          if (k_tile + 1 < item.k_tile_end) load_tile(k_tile + 1);
         }
       }
     }
@@ -371,12 +456,14 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   static_assert(sizeof(Stage<Config>) == Config::kStageBytes && sizeof(shared.results) == Config::kResultBytes &&
                     sizeof(SharedStorage<Config>) <= Config::kSmemBytes,
                 "GemmSm90Config counts every array");
+  using Traits = CopyTraits<Layout>;
   constexpr int kConsumerThreads = Config::kConsumers * Config::kWarpgroupThreads;
 
   if (threadIdx.x == 0) {
     for (int i = 0; i < Config::kStages; ++i) {
-      ptx::mbarrier_init(&shared.full[i], 1 + 32);  // the announcement, and each lane's copies of scales
-      ptx::mbarrier_init(&shared.empty[i], kConsumerThreads / 32);
+      // The announcement, and each lane's copies of scales.
+      ptx::mbarrier_init(&shared.full[i], 1 + (Traits::kCopiesScales ? Traits::kFillingLanes : 0));
+      ptx::mbarrier_init(&shared.empty[i], kConsumerThreads);
     }
     ptx::fence_mbarrier_init();
   }
@@ -384,7 +471,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 
   if (threadIdx.x >= kConsumerThreads) {
     ptx::release_registers<Config::kProducerRegisters>();
-    if (threadIdx.x < kConsumerThreads + 32) fill_stages<Config>(shared, args, in_map, weights_map);
+    if (threadIdx.x < kConsumerThreads + Traits::kFillingLanes)
+      fill_stages<Config, Layout>(shared, args, in_map, weights_map);
   } else {
     ptx::acquire_registers<Config::kConsumerRegisters>();
     multiply_items<Config, T, Layout>(shared, args, out_map);
@@ -406,53 +494,19 @@ __global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant
                                                                    Pair<T>::narrow(sum.z, sum.w)};
 }
 
-// The driver's function that describes a matrix to the copy engine. Asked for at run time, so that nothing links
-// against the driver's library.
-inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
-  static const auto encoder = [] {
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-#if CUDART_VERSION >= 12050
-    const cudaError_t error =
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found);
-#else
-    const cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found);
-#endif
-    const bool usable = error == cudaSuccess && found == cudaDriverEntryPointSuccess;
-    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(usable ? function : nullptr);
-  }();
-  return encoder;
-}
-
-// A matrix of `rows` times `row_bytes`, contiguous, to be copied in boxes of `box_rows` by kRowBytes.
-template <class Element>
-cudaError_t describe_matrix(CUtensorMap* map, const void* data, int64_t rows, int64_t row_bytes, int box_rows) {
-  const auto encode = tensor_map_encoder();
-  if (encode == nullptr) return cudaErrorNotSupported;
-  constexpr int kElemBytes = sizeof(Element);
-  static_assert(kElemBytes == 1 || kElemBytes == 2, "bytes or 16-bit elements");
-  constexpr auto kType = kElemBytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_UINT16;
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(row_bytes / kElemBytes), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t strides_bytes[] = {static_cast<cuuint64_t>(row_bytes)};
-  const cuuint32_t box[] = {kRowBytes / kElemBytes, static_cast<cuuint32_t>(box_rows)};
-  const cuuint32_t element_strides[] = {1, 1};
-  const CUresult result = encode(map, kType, 2, const_cast<void*>(data), sizes, strides_bytes, box, element_strides,
-                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  return result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue;
-}
-
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
 cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
-  cudaError_t error = sm90::describe_matrix<uint16_t>(&in_map, args.in, args.m, args.k * 2, Config::kTokens);
+  cudaError_t error = describe_matrix(&in_map, args.in, 2, args.m, args.k * 2, Config::kTokens);
   if (error == cudaSuccess) {
-    error = sm90::describe_matrix<uint8_t>(&weights_map, args.weights, args.n / 4, args.k * 2, Config::kChannels / 4);
+    constexpr int kChannelsPerRow = sm90::CopyTraits<Layout>::kChannelsPerRow;
+    error = describe_matrix(&weights_map, args.weights, 1, args.n / kChannelsPerRow, args.k / 2 * kChannelsPerRow,
+                            Config::kChannels / kChannelsPerRow, kChannelsPerRow * sm90::kChannelTileBytes);
   }
   if (error == cudaSuccess) {
-    error = sm90::describe_matrix<uint16_t>(&out_map, args.out, args.m, args.n * 2, Config::kTokens);
+    error = describe_matrix(&out_map, args.out, 2, args.m, args.n * 2, Config::kTokens);
   }
   DeviceInfo device;
   if (error == cudaSuccess) error = current_device_info(&device);
@@ -463,7 +517,8 @@ cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   if (error != cudaSuccess) return error;
 
   const int64_t items = sm90::Schedule<Config>(args).items();
-  const auto grid = static_cast<unsigned>(items < device.sm_count ? items : device.sm_count);
+  const int64_t slots = int64_t{Config::kBlocksPerSm} * device.sm_count;
+  const auto grid = static_cast<unsigned>(items < slots ? items : slots);
   kernel<<<grid, Config::kThreads, Config::kSmemBytes, stream>>>(args, in_map, weights_map, out_map);
   error = checked_launch();
   if (error != cudaSuccess || args.splits == 1) return error;

@@ -41,8 +41,8 @@ using GemmSm90Tokens64 = GemmSm90Config<64, 2, 10>;
 using GemmSm90Tokens128 = GemmSm90Config<128, 2, 6>;
 using GemmSm90Tokens256 = GemmSm90Config<256, 1, 4>;  // 128 channels x 256 tokens
 
-// Needs a device of sm_90 and n that is a multiple of 8. Instantiated for T = half and, where compiled in, bfloat16,
-// with layout v2.
+// Needs a device of sm_90 and n that is a multiple of 8. Instantiated for T = half with both layouts and, where
+// compiled in, bfloat16 with layout v2.
 template <class Config, class T, class Layout>
 cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream);
 

@@ -3,15 +3,14 @@
 // Blocks stay, one to an SM, so that a warp can load the weights of the next tile while it multiplies those of the
 // last; its sums wait in shared memory for the other warps', as long as there is room, so that no barrier holds it up.
 // Warps share out K in steps and read weights as in gemv.cuh. That pays
-//   - for one row and many tiles, with the activations kept in shared memory for all of them;
-//   - for more than 8 rows, whose operands need registers that several small blocks do not have.
-// For 2 to 8 rows, and for one row and few tiles, the kernel of gemv.cuh is as fast or faster (6144 x 4096: 11.8 us for
-// one row, here 12.0 to 12.6; 12.0 for 7 rows, here 14.0).
+//   - for more than 8 rows, whose operands need registers that several small blocks do not have, with the activations
+//     and their sums kept in shared memory for all tiles;
+//   - for one row in groups too short for gemv_single.cuh, and many tiles.
+// For 2 to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4).
 //
-// What did not help, 28672 x 4096, one row, 25.4 us: three steps under way, 26.3; one, 25.8; two or three blocks of 8
-// warps to an SM, 28.4 and 29.9; 24 warps, 30.3. Reading the same bytes and doing nothing else takes 20 to 21 with an
-// L2 full of lines to be written back, 17 without, with whatever cache hint for the loads; bulk copies to shared memory
-// take 23.
+// What did not help, 28672 x 4096. One row, 25.9 us: three steps under way, 26.3; one, 25.8; two or three blocks of 8
+// warps to an SM, 28.4 and 29.9. 16 rows, 32.2 us: two steps under way, 32.9; 12 warps, 35.2; 24 or 32 warps with tiles
+// of 16 channels, 48 and 47; activations read again for every tile, 41.3.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +23,16 @@ namespace awq::w4a16 {
 constexpr int kStepChunks = kStepElems * 2 / 16;  // of a token's activations, 16 bytes each
 constexpr unsigned kAllLanes = 0xffffffffu;
 
+// The group of a step that lies in one, without a division. The reciprocal, 2^31 / (steps of a group) rounded up, is
+// too large by less than 1: too little to show as long as step * (steps of a group) < 2^31.
+inline uint32_t group_reciprocal(const Args& args) {
+  const int64_t steps_per_group = std::max(args.runs_per_group / kStepRuns, 1);
+  return static_cast<uint32_t>(((int64_t{1} << 31) + steps_per_group - 1) / steps_per_group);
+}
+__device__ __forceinline__ uint32_t group_of(uint32_t reciprocal, uint32_t step) {
+  return __umulhi(2 * step, reciprocal);
+}
+
 // How the work of a launch divides.
 struct TileLoopShape {
   int tiles;                   // of kChannels channels
@@ -32,6 +41,7 @@ struct TileLoopShape {
   int steps_per_warp;          // the most that a warp takes of them
   int tile_sums;               // how many tiles' sums shared memory has room for,
   int tile_sums_offset_bytes;  // from here on
+  int step_sums_offset_bytes;  // and where the sums of the activations of a step begin
   uint32_t group_reciprocal;   // for group_of()
 };
 
@@ -42,7 +52,6 @@ TileLoopShape tile_loop_shape(const Args& args, const DeviceInfo& device) {
   const int64_t tiles = (args.n + Config::kChannels - 1) / Config::kChannels;
   const int64_t blocks = std::min(tiles, int64_t{Config::kBlocksPerSm} * device.sm_count);
   const int64_t tiles_per_block = (tiles + blocks - 1) / blocks;
-  const int64_t steps_per_group = std::max(args.runs_per_group / kStepRuns, 1);
   TileLoopShape shape;
   shape.tiles = static_cast<int>(tiles);
   shape.blocks = static_cast<int>(blocks);
@@ -51,14 +60,9 @@ TileLoopShape tile_loop_shape(const Args& args, const DeviceInfo& device) {
   shape.tile_sums =
       static_cast<int>(std::min(tiles_per_block, Config::tile_sums(args.m, args.k, device.max_smem_bytes_per_block)));
   shape.tile_sums_offset_bytes = static_cast<int>(Config::activation_bytes(args.m, args.k));
-  shape.group_reciprocal = static_cast<uint32_t>(((int64_t{1} << 31) + steps_per_group - 1) / steps_per_group);
+  shape.step_sums_offset_bytes = static_cast<int>(Config::row_bytes(args.m, args.k));
+  shape.group_reciprocal = group_reciprocal(args);
   return shape;
-}
-
-// The group of a step that lies in one, without a division. The reciprocal, 2^31 / (steps of a group) rounded up, is
-// too large by less than 1: too little to show as long as step * (steps of a group) < 2^31.
-__device__ __forceinline__ int group_of(const TileLoopShape& shape, int step) {
-  return __umulhi(2 * step, shape.group_reciprocal);
 }
 
 // The first channel of a tile. Where N is not a multiple of 32 the last tile is moved back instead of cut: it computes
@@ -75,21 +79,23 @@ struct ScaleSource {
   int channel;
   __device__ __forceinline__ ScaleSource(const Args& a, int c) : args(a), channel(c) {}
   __device__ __forceinline__ void move(int channels) { channel += channels; }
-  __device__ __forceinline__ ChannelScale load(int group) const { return Layout::load_scale(args, channel, group); }
+  __device__ __forceinline__ ChannelScale load(uint32_t group) const {
+    return Layout::load_scale(args, channel, group);
+  }
 };
 
 // With pointers that move, because the address of an element takes four instructions each time.
 template <>
 struct ScaleSource<LayoutV2> {
   const uint16_t *scales, *zeros;
-  int stride_elems;
+  uint32_t stride_elems;
   __device__ __forceinline__ ScaleSource(const Args& args, int channel)
       : scales(static_cast<const uint16_t*>(args.scales) + channel),
         zeros(static_cast<const uint16_t*>(args.zeros) + channel),
-        stride_elems(static_cast<int>(args.n)) {}
+        stride_elems(static_cast<uint32_t>(args.n)) {}
   __device__ __forceinline__ void move(int channels) { scales += channels, zeros += channels; }
-  __device__ __forceinline__ ChannelScale load(int group) const {
-    const int64_t offset = int64_t{group} * stride_elems;
+  __device__ __forceinline__ ChannelScale load(uint32_t group) const {
+    const uint64_t offset = uint64_t{group} * stride_elems;
     return {__ldg(scales + offset), __ldg(zeros + offset)};
   }
 };
@@ -137,7 +143,7 @@ struct TileReader {
         to.words[i][0] = q.x, to.words[i][1] = q.y, to.words[i][2] = q.z, to.words[i][3] = q.w;
       }
       if constexpr (kGroupPerStep) {
-        to.scales[0] = scales.load(group_of(shape, step));
+        to.scales[0] = scales.load(group_of(shape.group_reciprocal, step));
       } else {
         const int group = min(run, static_cast<int>(args.k / kRunElems) - 1) >> (args.runs_per_group / 2);  // 1 or 2
 #pragma unroll
@@ -164,37 +170,44 @@ struct TileReader {
   }
 };
 
-// The activations of a warp's steps, in shared memory for all tiles: per step and token a row as PersistentGemvConfig
-// describes it.
+// Where a chunk of 16 bytes lies in a row of shared activations: permuted, so that eight lanes that read at a time, the
+// same chunk of four runs and two tokens, meet different banks.
+__device__ __forceinline__ int chunk_of_row(int token, int chunk) { return chunk ^ (token % 2 * 2 + chunk / 8); }
+
+// The activations of a warp's steps, in shared memory for all tiles: a row per step and token, and its sum.
 template <class Config>
 struct SharedActivations {
+  static constexpr bool kHasStepSums = true;
   static constexpr int kRowBytes = Config::kRowBytes;
   uint8_t* rows;  // of this warp
+  float* sums;    // [step][8 kTokenTiles]
   int step_bytes;
   int lane_offset[Config::kTokenTiles];
   int tokens;
 
   __device__ __forceinline__ SharedActivations(uint8_t* smem, const Args& args, const TileLoopShape& shape)
       : rows(smem + threadIdx.x / 32 * (shape.steps_per_warp * static_cast<int>(args.m) * kRowBytes)),
+        sums(reinterpret_cast<float*>(smem + shape.step_sums_offset_bytes) +
+             threadIdx.x / 32 * (shape.steps_per_warp * 8 * Config::kTokenTiles)),
         step_bytes(static_cast<int>(args.m) * kRowBytes),
         tokens(static_cast<int>(args.m)) {
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
       // For tokens past M the last one's, whose sums are not stored.
       const int lane = threadIdx.x % 32, token = min(8 * t + lane / 4, tokens - 1);
-      lane_offset[t] = token * kRowBytes + lane % 4 * Config::kRunStrideBytes;
+      lane_offset[t] = token * kRowBytes + chunk_of_row(token, lane % 4 * 4) * 16;
     }
   }
 
   __device__ __forceinline__ void start_copy(const Args& args, const TileLoopShape& shape) const {
     const int lane = threadIdx.x % 32, chunk = lane % kStepChunks;
     int column = threadIdx.x / 32 * kStepElems + chunk * 8;
-    uint8_t* step = rows + (chunk + chunk / 4) * 16;
+    uint8_t* step = rows;
 #pragma unroll 1
     for (int i = 0; i < shape.steps_per_warp; ++i) {
 #pragma unroll 1
       for (int token = lane / kStepChunks; token < tokens; token += 32 / kStepChunks) {
-        ptx::cp_async<16>(step + token * kRowBytes,
+        ptx::cp_async<16>(step + token * kRowBytes + chunk_of_row(token, chunk) * 16,
                           static_cast<const uint8_t*>(args.in) + (token * args.k + column) * 2, column < args.k);
       }
       column += Config::kWarps * kStepElems;
@@ -203,22 +216,55 @@ struct SharedActivations {
     ptx::cp_async_commit();
   }
 
-  __device__ __forceinline__ void wait() const {
+  template <class T, class Layout>
+  __device__ __forceinline__ void wait(const TileLoopShape& shape) const {
     ptx::cp_async_wait<0>();
+    __syncwarp();
+    // While the first weights are on their way.
+#pragma unroll 1
+    for (int step = 0; step < shape.steps_per_warp; ++step) {
+      const uint32_t ones[4] = {Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes};
+      float sum[2][Config::kTokenTiles][4] = {};
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        uint32_t x[Config::kTokenTiles][2][4];
+        load_half(x, step, h);
+#pragma unroll
+        for (int n = 0; n < 4; ++n) {
+#pragma unroll
+          for (int t = 0; t < Config::kTokenTiles; ++t) {
+            const uint2 b = Layout::product_fragment(x[t], n);
+            mma_m16n8k16<T>(sum[n % 2][t], ones, b.x, b.y);
+          }
+        }
+      }
+      if (threadIdx.x % 32 < 4) {
+#pragma unroll
+        for (int t = 0; t < Config::kTokenTiles; ++t) {
+          *reinterpret_cast<float2*>(&sums[(step * Config::kTokenTiles + t) * 8 + threadIdx.x % 4 * 2]) = {
+              sum[0][t][0] + sum[1][t][0], sum[0][t][1] + sum[1][t][1]};
+        }
+      }
+    }
     __syncwarp();
   }
 
-  // The chunks of run c of token g for lane 4g + c.
-  __device__ __forceinline__ void load(uint32_t (&x)[Config::kTokenTiles][4][4], int step_of_warp) const {
+  // Chunks 2h and 2h + 1 of run c of token g for lane 4g + c.
+  __device__ __forceinline__ void load_half(uint32_t (&x)[Config::kTokenTiles][2][4], int step_of_warp, int h) const {
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
-      const uint4* run = reinterpret_cast<const uint4*>(rows + step_of_warp * step_bytes + lane_offset[t]);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const uint4 chunk = run[i];
+      for (int i = 0; i < 2; ++i) {
+        const uint4 chunk =
+            *reinterpret_cast<const uint4*>(rows + step_of_warp * step_bytes + (lane_offset[t] ^ (2 * h + i) * 16));
         x[t][i][0] = chunk.x, x[t][i][1] = chunk.y, x[t][i][2] = chunk.z, x[t][i][3] = chunk.w;
       }
     }
+  }
+
+  // The sums of tokens 2c and 2c + 1 over a step.
+  __device__ __forceinline__ float2 step_sums(int step_of_warp, int t) const {
+    return *reinterpret_cast<const float2*>(&sums[(step_of_warp * Config::kTokenTiles + t) * 8 + threadIdx.x % 4 * 2]);
   }
 };
 
@@ -226,6 +272,7 @@ struct SharedActivations {
 // was not faster (16 rows: 28672 x 4096 38.6 us either way, 6144 x 4096 18.9 instead of 17.4).
 template <class Config>
 struct GlobalActivations {
+  static constexpr bool kHasStepSums = false;
   const uint8_t* runs[Config::kTokenTiles];  // the lane's of step 0
   int runs_left[Config::kTokenTiles];        // from there to the end of K; none past the last token
 
@@ -240,65 +287,97 @@ struct GlobalActivations {
   }
 
   __device__ __forceinline__ void start_copy(const Args&, const TileLoopShape&) const {}
-  __device__ __forceinline__ void wait() const {}
+  template <class T, class Layout>
+  __device__ __forceinline__ void wait(const TileLoopShape&) const {}
 
-  __device__ __forceinline__ void load(uint32_t (&x)[Config::kTokenTiles][4][4], int step_of_warp) const {
+  __device__ __forceinline__ void load_half(uint32_t (&x)[Config::kTokenTiles][2][4], int step_of_warp, int h) const {
     const int run = step_of_warp * Config::kWarps * kStepRuns;
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
-      load_activations(x[t], runs[t] + int64_t{run} * (kRunElems * 2), run < runs_left[t]);
+      const auto* source = reinterpret_cast<const uint4*>(runs[t] + int64_t{run} * (kRunElems * 2)) + 2 * h;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const uint4 chunk = run < runs_left[t] ? __ldg(source + i) : make_uint4(0, 0, 0, 0);
+        x[t][i][0] = chunk.x, x[t][i][1] = chunk.y, x[t][i][2] = chunk.z, x[t][i][3] = chunk.w;
+      }
     }
   }
 };
 
-// Integers for products that are scaled afterwards: those of Pair, plus kIntegerOffset, which the sums of activations
-// take away again.
+// Integers for products that are scaled afterwards: unpack_scaled() of Pair or, where registers are short,
+// unpack_alike(), which takes a shift more but scales all pairs alike, so that their products add up in one set of
+// sums. kOffset is what they have too much; the sums of activations take it away again.
 template <class T>
 struct Integers : Pair<T> {
-  static constexpr float kIntegerOffset = 0;
+  static constexpr float kOffset = 0;
+  static constexpr float kAlikeScale = Pair<T>::kIntegerScale * Pair<T>::kOddPairScale;
+  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) {
+    return (i == 0 ? word << 4 : word >> (4 * i - 4)) & 0x00f0'00f0;
+  }
 };
 #if AWQ_ENABLE_BF16
 // The 128 stays in the products, which saves a multiply-add per pair. It makes their sums some 16 times as large and so
 // costs 4 of the 24 bits that fp32 has for them.
 template <>
 struct Integers<__nv_bfloat16> : Pair<__nv_bfloat16> {
-  static constexpr float kIntegerOffset = 128;
+  static constexpr float kOffset = 128;
+  static constexpr float kAlikeScale = 1;
   static __device__ __forceinline__ uint32_t unpack_scaled(uint32_t word, int i) {
     return ptx::and_or(word >> (4 * i), 0x000f'000f, kMagic);
   }
+  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) { return unpack_scaled(word, i); }
 };
 #endif
 
 // As multiply_group() of gemv.cuh, but a lane has the scales of one channel, which takes two loads instead of eight,
-// and asks other lanes for those of its four.
-template <class T, class Layout, int kColumns, int kTokenTiles>
-__device__ __forceinline__ void multiply_shared_group(float (&sum)[2][kTokenTiles][4], const StepWeights<true>& weights,
-                                                      const uint32_t (&x)[kTokenTiles][4][4]) {
+// and asks other lanes for those of its four; and the sums of activations are at hand.
+template <class Config, class T, class Layout, class Activations>
+__device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kTokenTiles][4],
+                                                      const StepWeights<true>& weights, const Activations& activations,
+                                                      int step_of_warp) {
   const uint32_t own_scale = weights.scales[0].scale | static_cast<uint32_t>(weights.scales[0].zero) << 16;
-  // Of even and odd pairs, which are scaled differently. Products that follow one another add to different sums: a warp
-  // would wait for the result of the one before.
-  float x_sum[2][kTokenTiles][4] = {}, products[2][2][kTokenTiles][4] = {};
+  // Of even and odd pairs, if they are scaled differently. Products that follow one another add to different sums: a
+  // warp would wait for the result of the one before.
+  constexpr int kScales = Config::kAlike ? 1 : 2;
+  float products[2][kScales][Config::kTokenTiles][4] = {}, ones_products[2][Config::kTokenTiles][4] = {};
 #pragma unroll
-  for (int word = 0; word < 4; word += 2) {
+  for (int h = 0; h < 2; ++h) {
+    uint32_t x[Config::kTokenTiles][2][4];
+    activations.load_half(x, step_of_warp, h);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      uint2 b[kTokenTiles];
-      const uint32_t ones[4] = {Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes};
+    for (int n = 0; n < 4; ++n) {
+      const int i = Layout::product_pair(h, n), word = Layout::product_word(h, n);
+      uint2 b[Config::kTokenTiles];
 #pragma unroll
-      for (int t = 0; t < kTokenTiles; ++t) {
-        b[t] = Layout::x_fragment(x[t], i, word);
-        mma_m16n8k16<T>(x_sum[i % 2][t], ones, b[t].x, b[t].y);
+      for (int t = 0; t < Config::kTokenTiles; ++t) {
+        b[t] = Layout::product_fragment(x[t], n);
+        if constexpr (!Activations::kHasStepSums) {
+          const uint32_t ones[4] = {Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes};
+          mma_m16n8k16<T>(ones_products[n % 2][t], ones, b[t].x, b[t].y);
+        }
       }
 #pragma unroll
       for (int tile = 0; tile < 2; ++tile) {
         uint32_t a[4];
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
-          a[r] = Integers<T>::unpack_scaled(weights.words[2 * tile + r % 2][word + r / 2], i);
+          const uint32_t q = weights.words[2 * tile + r % 2][word + r / 2];
+          a[r] = Config::kAlike ? Integers<T>::unpack_alike(q, i) : Integers<T>::unpack_scaled(q, i);
         }
 #pragma unroll
-        for (int t = 0; t < kTokenTiles; ++t) mma_m16n8k16<T>(products[tile][i % 2][t], a, b[t].x, b[t].y);
+        for (int t = 0; t < Config::kTokenTiles; ++t) {
+          mma_m16n8k16<T>(products[tile][i % kScales][t], a, b[t].x, b[t].y);
+        }
       }
+    }
+  }
+  float2 x_sum[Config::kTokenTiles];
+#pragma unroll
+  for (int t = 0; t < Config::kTokenTiles; ++t) {
+    if constexpr (Activations::kHasStepSums) {
+      x_sum[t] = activations.step_sums(step_of_warp, t);
+    } else {
+      x_sum[t] = {ones_products[0][t][0] + ones_products[1][t][0], ones_products[0][t][1] + ones_products[1][t][1]};
     }
   }
 #pragma unroll
@@ -307,17 +386,17 @@ __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][kTokenTile
     for (int row = 0; row < 2; ++row) {
       const uint32_t s = __shfl_sync(kAllLanes, own_scale, 8 * (2 * tile + row) + threadIdx.x % 32 / 4);
       const Affine w = Layout::template affine<T>({static_cast<uint16_t>(s), static_cast<uint16_t>(s >> 16)});
-      const float scale = w.scale * Integers<T>::kIntegerScale;
+      const float scale = w.scale * (Config::kAlike ? Integers<T>::kAlikeScale : Integers<T>::kIntegerScale);
       float offset = w.offset;
-      if constexpr (Integers<T>::kIntegerOffset != 0) offset = fmaf(w.scale, -Integers<T>::kIntegerOffset, offset);
+      if constexpr (Integers<T>::kOffset != 0) offset = fmaf(w.scale, -Integers<T>::kOffset, offset);
 #pragma unroll
-      for (int t = 0; t < kTokenTiles; ++t) {
+      for (int t = 0; t < Config::kTokenTiles; ++t) {
 #pragma unroll
-        for (int column = 0; column < kColumns; ++column) {
+        for (int column = 0; column < Config::kColumns; ++column) {
           const int i = 2 * row + column;
-          const float product = fmaf(products[tile][1][t][i], Integers<T>::kOddPairScale, products[tile][0][t][i]);
-          sum[tile][t][i] =
-              fmaf(offset, x_sum[0][t][column] + x_sum[1][t][column], fmaf(scale, product, sum[tile][t][i]));
+          float product = products[tile][0][t][i];
+          if constexpr (!Config::kAlike) product = fmaf(products[tile][1][t][i], Integers<T>::kOddPairScale, product);
+          sum[tile][t][i] = fmaf(offset, column == 0 ? x_sum[t].x : x_sum[t].y, fmaf(scale, product, sum[tile][t][i]));
         }
       }
     }
@@ -392,7 +471,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   const Activations activations(smem, args, shape);
   activations.start_copy(args, shape);
   const TileSums<Config> sums{reinterpret_cast<float*>(smem + shape.tile_sums_offset_bytes), static_cast<int>(args.m)};
-  activations.wait();
+  activations.template wait<T, Layout>(shape);
 
   float sum[2][Config::kTokenTiles][4] = {};
   int step_of_warp = 0, slot = 0;
@@ -401,11 +480,19 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     for (int i = 0; i < Config::kStepsAhead; ++i) {
       if (tile >= shape.tiles) break;
       if (threadIdx.x / 32 + step_of_warp * Config::kWarps < shape.steps) {
-        uint32_t x[Config::kTokenTiles][4][4];
-        activations.load(x, step_of_warp);
         if constexpr (kGroupPerStep) {
-          multiply_shared_group<T, Layout, Config::kColumns>(sum, ring[i], x);
+          multiply_shared_group<Config, T, Layout>(sum, ring[i], activations, step_of_warp);
         } else {
+          uint32_t halves[2][Config::kTokenTiles][2][4], x[Config::kTokenTiles][4][4];
+#pragma unroll
+          for (int chunk = 0; chunk < 4; ++chunk) {
+            if (chunk % 2 == 0) activations.load_half(halves[chunk / 2], step_of_warp, chunk / 2);
+#pragma unroll
+            for (int t = 0; t < Config::kTokenTiles; ++t) {
+#pragma unroll
+              for (int j = 0; j < 4; ++j) x[t][chunk][j] = halves[chunk / 2][t][chunk % 2][j];
+            }
+          }
           multiply_runs<T, Layout>(sum, ring[i], x);
         }
       }

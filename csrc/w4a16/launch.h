@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+
 #include "csrc/common/device.h"
 #include "csrc/w4a16/args.h"
 
@@ -32,17 +34,19 @@ struct PersistentGemvConfig {
   static constexpr int kTokenTiles = (kTokens + 7) / 8;
   static constexpr int kColumns = kTokens == 1 ? 1 : 2;  // of a token tile, of those that a lane of the mma holds
   static_assert(kTokens == 1 || kTokens % 8 == 0, "one token, or whole tiles");
+  static constexpr bool kAlike = kTokens > 8;  // integers of one scale, which take fewer registers for sums
 
-  // Shared memory for the activations: rows of a step and token, four runs of 64 bytes and one chunk of padding each.
-  // Eight lanes that read at a time take the same chunk of four runs and two tokens, which the padding puts into
-  // different banks.
+  // Shared memory for the activations: a row and a sum for each step and token.
   static constexpr int kStepElems = 128;  // 4 runs
-  static constexpr int kRunStrideBytes = 64 + 16;
-  static constexpr int kRowBytes = 4 * kRunStrideBytes;
+  static constexpr int kRowBytes = kStepElems * 2;
   static constexpr int64_t steps(int64_t k) { return (k + kStepElems - 1) / kStepElems; }
   static constexpr int64_t steps_per_warp(int64_t k) { return (steps(k) + kWarps - 1) / kWarps; }
-  static constexpr int64_t activation_bytes(int64_t m, int64_t k) {
+  static constexpr int64_t row_bytes(int64_t m, int64_t k) {
     return kShareActivations ? steps_per_warp(k) * kWarps * m * kRowBytes : 0;
+  }
+  static constexpr int64_t activation_bytes(int64_t m, int64_t k) {
+    constexpr int64_t kStepSumBytes = 8 * kTokenTiles * sizeof(float);
+    return row_bytes(m, k) + (kShareActivations ? steps_per_warp(k) * kWarps * kStepSumBytes : 0);
   }
 
   // And for the warps' sums of one tile, with a row's padding such that a warp's stores meet all banks.
@@ -59,6 +63,27 @@ struct PersistentGemvConfig {
   static bool fits(const Args& args, int64_t max_smem_bytes_per_block) {
     return args.m <= kTokens && args.n >= kChannels && steps(args.k) <= kMaxSteps &&
            tile_sums(args.m, args.k, max_smem_bytes_per_block) >= 1;
+  }
+};
+
+template <int kWarps_, int kBlocksPerSm_, int kStepsAhead_>
+struct SingleRowGemvConfig {
+  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kTokens = 1;
+  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 1 KB of weights, 10 registers
+  static constexpr int kThreads = 32 * kWarps;
+  static constexpr int kChannels = 16;
+
+  static constexpr int kStepElems = 128;
+  static constexpr int64_t steps(int64_t k) { return k / kStepElems; }
+  static constexpr int64_t steps_per_warp(int64_t k) {
+    return std::max<int64_t>((steps(k) + kWarps - 1) / kWarps, kStepsAhead);
+  }
+  static constexpr int64_t row_bytes(int64_t k) { return steps_per_warp(k) * kWarps * kStepElems * 2; }
+  static bool fits(const Args& args, int64_t) {
+    constexpr int64_t kMaxRowBytes = 46 * 1024;  // with the sums, what a block gets without asking for more
+    return args.runs_per_group % 4 == 0 && row_bytes(args.k) <= kMaxRowBytes;
   }
 };
 
@@ -86,9 +111,12 @@ struct GemmConfig {
 using Gemv8Small = GemvConfig<4, 1, 4, 2>;
 using Gemv8Medium = GemvConfig<8, 1, 2, 2>;
 using Gemv8Large = GemvConfig<16, 1, 1, 2>;
-// Blocks that stay: for one row of activations, which they keep, and for so many that registers are short.
+// One row of activations.
+using SingleRowGemv = SingleRowGemvConfig<16, 2, 2>;
+// Blocks that stay and keep the activations, or, where K is too long for that, read them again.
 using PersistentGemv1 = PersistentGemvConfig<16, 1, 1, 2, true>;
-using PersistentGemv16 = PersistentGemvConfig<12, 16, 1, 1, false>;
+using PersistentGemv16 = PersistentGemvConfig<16, 16, 1, 1, true>;
+using PersistentGemv16LongK = PersistentGemvConfig<16, 16, 1, 1, false>;
 
 using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
 using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens
@@ -98,6 +126,8 @@ static_assert(Gemm64::kSmemBytes <= 64 * 1024, "the tile that every supported GP
 // Each is instantiated for T = half with both layouts and, where compiled in, bfloat16 with layout v2.
 template <class Config, class T, class Layout>
 cudaError_t launch_gemv(const Args& args, cudaStream_t stream);
+template <class Config, class T, class Layout>
+cudaError_t launch_single_row_gemv(const Args& args, cudaStream_t stream);
 template <class Config, class T, class Layout>
 cudaError_t launch_persistent_gemv(const Args& args, cudaStream_t stream);
 template <class Config, class T, class Layout>

@@ -135,9 +135,11 @@ struct Affine {
 };
 
 struct LayoutV2 {
-  static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, int64_t channel, int64_t run) {
-    const int64_t line = channel / 4 * (args.k / 64) + run / 2;
-    return static_cast<const uint8_t*>(args.weights) + line * 128 + channel % 4 * 32 + run % 2 * 16;
+  // Channels, runs and k are below 2^31: unsigned 32-bit numbers spare a kernel's start the signed 64-bit divisions.
+  static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, uint32_t channel, uint32_t run) {
+    const uint32_t lines_per_row = static_cast<uint32_t>(args.k) / 64;
+    const uint64_t line = static_cast<uint64_t>(channel / 4) * lines_per_row + run / 2;
+    return static_cast<const uint8_t*>(args.weights) + line * 128 + (channel % 4 * 32 + run % 2 * 16);
   }
   // From one run to the run `runs`, an even number, further on.
   static __device__ __forceinline__ int64_t run_distance_bytes(int runs) { return runs / 2 * 128; }
@@ -172,6 +174,14 @@ struct LayoutV2 {
     return {x[i][j], x[i][j + 1]};
   }
 
+  // A run's products in two halves of four, each of which needs two of the run's chunks: product n of half h takes pair
+  // product_pair() of words product_word() and the next one, which face product_fragment() of chunks 2h and 2h + 1.
+  static constexpr __device__ int product_pair(int h, int n) { return 2 * h + n / 2; }
+  static constexpr __device__ int product_word(int, int n) { return n % 2 * 2; }
+  static __device__ __forceinline__ uint2 product_fragment(const uint32_t (&chunks)[2][4], int n) {
+    return {chunks[n / 2][n % 2 * 2], chunks[n / 2][n % 2 * 2 + 1]};
+  }
+
   // What faces the four pairs of word c, for lane 4g + c. `rows` are eight 128-byte rows of activations in shared
   // memory whose 16-byte chunks are permuted by exclusive or with the row; `run` is 0 or 1.
   static __device__ __forceinline__ void load_x_fragments(uint32_t (&b)[4], const uint8_t* rows, int run) {
@@ -182,8 +192,9 @@ struct LayoutV2 {
 
 // Zeros are encoded as fp16 1024 + zero point.
 struct LayoutV1 {
-  static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, int64_t channel, int64_t run) {
-    return static_cast<const uint8_t*>(args.weights) + channel * (args.k / 2) + run * kRunBytes;
+  static __device__ __forceinline__ const uint8_t* run_pointer(const Args& args, uint32_t channel, uint32_t run) {
+    return static_cast<const uint8_t*>(args.weights) +
+           static_cast<uint64_t>(channel) * (static_cast<uint32_t>(args.k) / 2) + run * uint64_t{kRunBytes};
   }
   static __device__ __forceinline__ int64_t run_distance_bytes(int runs) { return runs * kRunBytes; }
 
@@ -221,6 +232,12 @@ struct LayoutV1 {
   // i / 2 + 2.
   static __device__ __forceinline__ uint2 x_fragment(const uint32_t (&x)[4][4], int i, int j) {
     return {facing_pair(x[j], i), facing_pair(x[j + 1], i)};
+  }
+
+  static constexpr __device__ int product_pair(int, int n) { return n; }
+  static constexpr __device__ int product_word(int h, int) { return 2 * h; }
+  static __device__ __forceinline__ uint2 product_fragment(const uint32_t (&chunks)[2][4], int n) {
+    return {facing_pair(chunks[0], n), facing_pair(chunks[1], n)};
   }
 
   // Word c of a run stands for its columns 8c .. 8c + 7: lane c takes one chunk.

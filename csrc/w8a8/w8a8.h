@@ -36,8 +36,8 @@ struct W8A8GemmParams {
 // outside the bounds above, else the error of the launch. Zero rows or zero columns launch nothing.
 cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cudaStream_t stream);
 
-// Bytes of scratch memory launch_w8a8_gemm wants for these sizes on the current device; pointers in `params` are not
-// read. 0 for most sizes.
+// Bytes of scratch memory launch_w8a8_gemm wants for these sizes on the current device. Of the pointers in `params`,
+// the alignment of out_feats matters; nothing is read through them. 0 for most sizes.
 size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params);
 
 }  // namespace awq

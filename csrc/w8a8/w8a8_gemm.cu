@@ -3,8 +3,19 @@
 #include "csrc/w8a8/w8a8.h"
 #include "csrc/w8a8/w8a8_mma.cuh"
 
+// 1 where the build has the kernel that is compiled for Hopper alone.
+#ifndef AWQ_W8A8_SM90
+#define AWQ_W8A8_SM90 0
+#endif
+#if AWQ_W8A8_SM90
+#include "csrc/w8a8/gemm_sm90.h"
+#endif
+
 namespace awq {
 namespace w8a8 {
+
+// ---- mma.sync: any device
+// ---------------------------------------------------------------------------------------------
 
 //                         M    N    K  stages  warps M, N, K  blocks per SM
 using Skinny = MmaConfig<16, 32, 512, 4, 1, 2, 4, 2>;
@@ -123,6 +134,86 @@ const Choice* find_choice(const W8A8GemmParams& p, const DeviceInfo& device) {
   return nullptr;
 }
 
+// ---- Hopper's kernel
+// --------------------------------------------------------------------------------------------------
+
+#if AWQ_W8A8_SM90
+// One line of Hopper's table: tiles of one number of tokens.
+struct Sm90Choice {
+  int tokens;
+  bool one_tile;  // for as many rows as a tile has, no more; else any number
+  bool spreads;   // tiles have fewer channels than they can where that shares them out more evenly
+  int tile_cost;
+  int max_channels;
+  int narrow_channels;  // up to so many, the first launch
+  cudaError_t (*launch_narrow)(const W8A8GemmParams&, int, cudaStream_t);
+  cudaError_t (*launch)(const W8A8GemmParams&, int, cudaStream_t);
+};
+
+template <typename Narrow, typename Wide>
+constexpr Sm90Choice sm90_choice(bool one_tile, bool spreads, int tile_cost) {
+  static_assert(Narrow::kTokens == Wide::kTokens && Narrow::kSmemBytes == Wide::kSmemBytes, "one line");
+  return {Wide::kTokens,
+          one_tile,
+          spreads,
+          tile_cost,
+          Wide::kMaxChannels,
+          Narrow::kMaxChannels,
+          launch_gemm_sm90<Narrow>,
+          launch_gemm_sm90<Wide>};
+}
+
+// The line is taken whose tiles need the least time: rounds over the machine times the cost of a tile, in percent of
+// one of 128 tokens. Measured with many rounds of each (4096 rows of 28672 x 4096: 55 rounds of 11.6 us, 28 of 21.8;
+// 512 rows of 6144 x 4096: 3 rounds of tiles of 64 tokens take as long as 2 of 128). Up to 32 rows, reading the weights
+// takes all the time, and the costs only say which line comes first. More in docs/kernels/w8a8.md.
+constexpr Sm90Choice kSm90Choices[] = {
+    sm90_choice<GemmSm90Tokens16, GemmSm90Tokens16Wide>(/*one_tile=*/true, /*spreads=*/true, 50),
+    sm90_choice<GemmSm90Tokens32, GemmSm90Tokens32Wide>(true, true, 55),
+    sm90_choice<GemmSm90Tokens64, GemmSm90Tokens64Wide>(false, true, 65),
+    sm90_choice<GemmSm90Tokens128, GemmSm90Tokens128>(false, false, 100),
+    sm90_choice<GemmSm90Tokens256, GemmSm90Tokens256>(false, false, 187),
+};
+
+// How a problem is cut on Hopper.
+struct Sm90Plan {
+  const Sm90Choice* choice;  // null where the kernel does not serve the problem
+  int channels;              // of a tile
+};
+
+Sm90Plan make_sm90_plan(const W8A8GemmParams& p, const DeviceInfo& device) {
+  constexpr int64_t kMaxSize = int64_t{1} << 30;
+  Sm90Plan plan{};
+  if (device.arch != 90 || device.max_smem_bytes_per_block < GemmSm90Tokens16::kSmemBytes || p.k == 0 ||
+      p.n % kVecElems<__half> != 0 || !is_aligned(p.out_feats) || p.m > kMaxSize || p.n > kMaxSize || p.k > kMaxSize) {
+    return plan;
+  }
+  const auto divide = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  int64_t least_cost = INT64_MAX;
+  for (const Sm90Choice& choice : kSm90Choices) {
+    const int64_t token_tiles = divide(p.m, choice.tokens);
+    if (token_tiles > 1 && choice.one_tile) continue;
+    const int64_t tiles = token_tiles * divide(p.n, choice.max_channels);
+    const int64_t rounds = divide(tiles, device.sm_count);
+    if (tiles > kMaxSize || rounds * choice.tile_cost >= least_cost) continue;
+    least_cost = rounds * choice.tile_cost;
+    // As many tiles as these rounds hold, so that all blocks read about as much.
+    const int64_t channel_tiles = rounds * device.sm_count / token_tiles;
+    const int64_t spread_channels = divide(divide(p.n, channel_tiles), kVecElems<__half>) * kVecElems<__half>;
+    plan = {&choice, choice.spreads ? static_cast<int>(spread_channels) : choice.max_channels};
+  }
+  return plan;
+}
+
+cudaError_t launch(const W8A8GemmParams& p, const Sm90Plan& plan, cudaStream_t stream) {
+  const Sm90Choice& choice = *plan.choice;
+  return (plan.channels <= choice.narrow_channels ? choice.launch_narrow : choice.launch)(p, plan.channels, stream);
+}
+#endif
+
+// ---- Both
+// -------------------------------------------------------------------------------------------------------------
+
 bool sizes_fit(const W8A8GemmParams& p) {
   const auto fits = [](int64_t size) { return size >= 0 && size <= INT32_MAX; };
   return fits(p.m) && fits(p.n) && fits(p.k) && p.k % kW8A8KAlignElems == 0;
@@ -134,6 +225,9 @@ size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params) {
   DeviceInfo device;
   if (!w8a8::sizes_fit(params) || params.m == 0 || params.n == 0) return 0;
   if (current_device_info(&device) != cudaSuccess) return 0;  // the launch will report it
+#if AWQ_W8A8_SM90
+  if (w8a8::make_sm90_plan(params, device).choice != nullptr) return 0;
+#endif
   const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   return choice == nullptr ? 0 : choice->plan(params, device).workspace_bytes();
 }
@@ -145,6 +239,11 @@ cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cuda
   if (params.m == 0 || params.n == 0) return cudaSuccess;
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+#if AWQ_W8A8_SM90
+  if (const w8a8::Sm90Plan plan = w8a8::make_sm90_plan(params, device); plan.choice != nullptr) {
+    return w8a8::launch(params, plan, stream);
+  }
+#endif
   const w8a8::Choice* const choice = w8a8::find_choice(params, device);
   if (choice == nullptr) return cudaErrorInvalidValue;
   return choice->launch(params, choice->plan(params, device), workspace, stream);

@@ -16,7 +16,14 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
+
+try:
+    from torch.library import custom_op
+except ImportError as error:
+    raise ImportError(
+        f"torch.ops.awq needs PyTorch 2.4 or newer (torch.library.custom_op), and this is {torch.__version__}; "
+        "the functions of awq_inference_engine and ft_attention themselves do not."
+    ) from error
 
 __all__ = ["NAMES"]
 

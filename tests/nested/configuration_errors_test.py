@@ -39,7 +39,9 @@ def fake_toolkit(folder: pathlib.Path, version: str, without: str = "") -> str:
         if name != without:
             write(folder / name)
     if without != "bin/nvcc":
-        write(folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True)
+        write(
+            folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True
+        )
     return str(folder)
 
 
@@ -66,9 +68,11 @@ def environment(tmp_path: pathlib.Path) -> dict[str, str]:
 
 
 def analyse(workspace: Workspace, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
-    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints."""
-    command = ["build", "--nobuild", "--config=local_cuda", "--config=local_torch", *arguments, CHECKED]
-    result = workspace.bazel(*command, **environment)
+    """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints. The doctor agrees."""
+    settings = ["--config=local_cuda", "--config=local_torch", *arguments]
+    result = workspace.bazel("build", "--nobuild", *settings, CHECKED, **environment)
+    doctor = workspace.bazel("run", *settings, "//:doctor", **environment)
+    assert (doctor.returncode == 0) == (result.returncode == 0), result.stdout + doctor.stdout
     return result.returncode == 0, result.stdout
 
 
@@ -77,7 +81,7 @@ def assert_refused(outcome: tuple[bool, str], *messages: str) -> None:
     succeeded, output = outcome
     assert not succeeded, output
     for message in (*PARTS, *messages):
-        assert message in output
+        assert message in output, output
 
 
 def test_what_fits_is_accepted_without_a_warning(workspace: Workspace, environment: dict[str, str]) -> None:
@@ -181,7 +185,9 @@ def test_host_compiler(
     write(compiler, f'#!/bin/sh\ncase "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac\n', True)
     environment["CC"] = str(compiler)
     outcome = analyse(workspace, environment)
-    assert_refused(outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4")
+    assert_refused(
+        outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4"
+    )
 
 
 def test_pytorch_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
@@ -221,4 +227,6 @@ def test_wheel_whose_hash_does_not_match(workspace: Workspace, tmp_path: pathlib
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
     result = workspace.bazel("build", "--nobuild", "//third_party/python:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
-    assert_refused(outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file")
+    assert_refused(
+        outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
+    )

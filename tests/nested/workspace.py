@@ -15,7 +15,9 @@ _KEPT_VARIABLES = ("AWQ_BAZELW", "LANG", "TMPDIR", "XDG_CACHE_HOME")
 def _ignored(folder: str, names: list[str]) -> set[str]:
     """Not copied: Bazel's links, caches and hidden folders."""
     wanted = {".bazelignore", ".bazelrc", ".bazelversion"}
-    return {name for name in names if name.startswith(("bazel-", "__pycache__")) or (name[0] == "." and name not in wanted)}
+    return {
+        name for name in names if name.startswith(("bazel-", "__pycache__")) or (name[0] == "." and name not in wanted)
+    }
 
 
 class Workspace:

@@ -108,6 +108,7 @@ class LauncherTest(unittest.TestCase):
         self.ready_prefix()
         self.assertIn("first build", self.launch("--batch", "build", "//...")[2])
         self.assertEqual(self.launch("query", "build")[2], "")
+        self.assertEqual(self.launch("run", "--config=torch2.6", "//:doctor", "--", "--json")[2], "")
         os.mkdir(os.path.join(self.root, "bazel-out"))
         self.assertEqual(self.launch("build", "//...")[2], "")
 

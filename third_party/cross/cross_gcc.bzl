@@ -3,7 +3,13 @@
 Without the compiler everything can still be analysed; compiling then says what to install.
 """
 
+load("//config:checks.bzl", "no_cross_compiler")
+load("//config:problems.bzl", "format_problem")
+
 _TOOLS = ["ar", "cpp", "gcc", "gcov", "ld", "nm", "objcopy", "objdump", "strip"]
+
+# Bazel's configuration wants paths for these too, which GCC does not have.
+_UNUSED_TOOLS = ["dwp", "llvm-cov", "llvm-profdata"]
 
 _BUILD = """\
 load("@bazel_tools//tools/cpp:unix_cc_toolchain_config.bzl", "cc_toolchain_config")
@@ -61,12 +67,15 @@ cc_toolchain(
 
 _MISSING = """\
 #!/bin/sh
-echo >&2 'the C++ compiler for {cpu} is missing
-  found:    no {triple}-gcc on PATH
-  expected: a cross compiler for {triple}
-  cure:     apt-get install g++-{triple} (Debian, Ubuntu), or build on {cpu}'
+cat >&2 <<'END'
+{message}
+END
 exit 1
 """
+
+def cross_gcc_name(cpu):
+    """The distribution's GCC for another processor."""
+    return cpu + "-linux-gnu-gcc"
 
 def _include_folders(rctx, gcc):
     """The folders of GCC's own and the system's headers, as it lists them."""
@@ -75,14 +84,16 @@ def _include_folders(rctx, gcc):
     return [str(rctx.path(line.strip())) for line in lines.split("\n") if line.strip()]
 
 def _cross_gcc_repo_impl(rctx):
-    triple = rctx.attr.cpu + "-linux-gnu"
-    gcc = rctx.which(triple + "-gcc")
+    name = cross_gcc_name(rctx.attr.cpu)
+    triple = name.removesuffix("-gcc")
+    gcc = rctx.which(name)
     include = []
-    tools = {tool: "bin/missing" for tool in _TOOLS}
-    rctx.file("bin/missing", _MISSING.format(cpu = rctx.attr.cpu, triple = triple))
+    tools = {tool: "bin/missing" for tool in _TOOLS + _UNUSED_TOOLS}
+    rctx.file("bin/missing", _MISSING.format(message = format_problem(no_cross_compiler(rctx.attr.cpu, name))))
     if gcc:
         include = _include_folders(rctx, gcc)
-        tools = {tool: str(rctx.which("{}-{}".format(triple, tool)) or "/bin/false") for tool in _TOOLS}
+        for tool in _TOOLS:
+            tools[tool] = str(rctx.which("{}-{}".format(triple, tool)) or "bin/missing")
     rctx.file("BUILD.bazel", _BUILD.format(
         cpu = rctx.attr.cpu,
         include = repr(include),

@@ -3,11 +3,12 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
+load("//config:problems.bzl", "FETCHED_TOOLKIT")
 load("//third_party/wheels:wheels.bzl", "download_wheels", "locked_requirements")
 load(":build_file.bzl", "toolkit_build_file")
 
 def _finish(rctx):
-    rctx.file("BUILD.bazel", toolkit_build_file(rctx.attr.version, "the toolkit the build brings along"), executable = False)
+    rctx.file("BUILD.bazel", toolkit_build_file(rctx.attr.version, FETCHED_TOOLKIT), executable = False)
 
 def _wheels_toolkit_repo_impl(rctx):
     packages = locked_requirements(rctx.read(rctx.path(rctx.attr.lock))).keys()

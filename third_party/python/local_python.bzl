@@ -1,5 +1,7 @@
 """A CPython that is installed on the machine, under the target names that rules_python's own interpreters have."""
 
+load("//config:checks.bzl", "no_python")
+load("//config:problems.bzl", "format_problem")
 load("//third_party:unavailable.bzl", "unavailable_targets")
 load(":interpreters.bzl", "find_interpreter")
 
@@ -33,13 +35,7 @@ def _local_python_repo_impl(rctx):
     version = rctx.attr.version
     interpreter, reasons = find_interpreter(rctx, [version], ["headers"])
     if not interpreter:
-        message = ("\n\nPython {v} with its C headers was not found on this machine.\n" +
-                   "Looked for python{v} and python3 on PATH, in pyenv's and uv's folders, /usr/local/bin and /usr/bin:\n{reasons}\n" +
-                   "Cure: install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n" +
-                   "or choose another version with --//config:python=3.X (3.10 to 3.13).\n").format(
-            v = version,
-            reasons = "\n".join(["  " + r for r in reasons]) or "  nothing there",
-        )
+        message = format_problem(no_python(version, reasons))
         rctx.file("BUILD.bazel", unavailable_targets(["python_headers", "python_runtimes", "py3_runtime"], message), executable = False)
         return
     rctx.symlink(interpreter.include, "include")

@@ -1,6 +1,7 @@
 """The targets of @awq_torch: one PyTorch, by //config:torch, Python version and processor."""
 
-load("//config:checks.bzl", "format_problem", "no_torch_for_python")
+load("//config:checks.bzl", "no_torch_for_python")
+load("//config:problems.bzl", "format_problem")
 load("//third_party:by_python.bzl", "python_tag")
 load("//third_party:unavailable.bzl", "unavailable")
 load("//third_party:versions.bzl", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES")

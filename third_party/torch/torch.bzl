@@ -1,10 +1,6 @@
-"""PyTorch: what a build needs of it, as C++ targets, and the package itself for tests.
+"""PyTorch: what a build needs of it, as C++ targets, and the package itself for tests; from a release's locked wheel."""
 
-Either a release's locked wheel or, for --//config:torch=local, what is installed on the machine.
-"""
-
-load("//config:checks.bzl", "format_problem", "no_torch")
-load("//third_party:unavailable.bzl", "unavailable_targets")
+load("//config:problems.bzl", "FETCHED_TORCH")
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
 load(":info.bzl", "torch_facts")
@@ -119,7 +115,23 @@ data = open(sys.argv[1], "rb").read()
 print(int(b"torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string" in data))
 """
 
-def _declare_targets(rctx, python, cpython, where, more = ""):
+def cxx11_abi(rctx, python, library):
+    """Which std::string a PyTorch is compiled with.
+
+    Args:
+      rctx: the repository context.
+      python: path of an interpreter that can read files.
+      library: path of its libc10.so.
+
+    Returns:
+      `(abi, error)`: "1" for the C++11 one or "0" for the old one, and None; or None and what went wrong.
+    """
+    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, library])
+    if probe.return_code != 0:
+        return None, "cannot read {}: {}".format(library, probe.stderr)
+    return probe.stdout.strip(), None
+
+def declare_torch_targets(rctx, python, cpython, where, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
     Args:
@@ -129,14 +141,14 @@ def _declare_targets(rctx, python, cpython, where, more = ""):
       where: where it comes from, in words.
       more: appended to the file.
     """
-    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, "torch/lib/libc10.so"])
-    if probe.return_code != 0:
-        fail("cannot read torch/lib/libc10.so: " + probe.stderr)
+    abi, error = cxx11_abi(rctx, python, "torch/lib/libc10.so")
+    if error:
+        fail(error)
     facts = torch_facts(rctx.read("torch/version.py"))
     text = _BUILD
     for name, value in {
         "cuda": facts.cuda,
-        "cxx11_abi": probe.stdout.strip(),
+        "cxx11_abi": abi,
         "info_bzl": str(Label(":info.bzl")),
         "python": cpython,
         "version": facts.version,
@@ -148,7 +160,7 @@ def _declare_targets(rctx, python, cpython, where, more = ""):
 def _torch_repo_impl(rctx):
     download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
     python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    _declare_targets(rctx, python.path, rctx.attr.python_version, "the wheel the build brings along")
+    declare_torch_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH)
 
 torch_repo = repository_rule(
     implementation = _torch_repo_impl,
@@ -158,72 +170,4 @@ torch_repo = repository_rule(
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheel is for."),
     },
-)
-
-# Prints the folder that holds torch/ without importing it, which takes seconds.
-_FIND_TORCH = """
-import importlib.util
-spec = importlib.util.find_spec("torch")
-print(spec.submodule_search_locations[0].rpartition("/")[0] if spec else "")
-"""
-
-def _find_torch(rctx):
-    """Returns `(folder that holds torch/, its Python version or "", where)`, or None and then what was looked at."""
-    folder = rctx.os.environ.get("AWQ_TORCH_PATH", "").rstrip("/")
-    if folder:
-        where = "AWQ_TORCH_PATH=" + folder
-        return (folder, "", where) if rctx.path(folder + "/torch/version.py").exists else (None, "", "no torch/version.py in " + where)
-    version = rctx.attr.python_version
-    python, reasons = find_interpreter(rctx, [version], [])
-    if not python:
-        return None, "", "\n".join(reasons)
-    folder = rctx.execute([python.path, "-c", _FIND_TORCH], timeout = 60).stdout.strip()
-    if not folder:
-        return None, "", "{} (Python {}) has no torch".format(python.path, version)
-    return folder, version, folder
-
-# What importing torch needs besides; the rest of a site-packages is of no concern.
-_LOCAL_RUNTIME = [
-    "filelock",
-    "fsspec",
-    "jinja2",
-    "markupsafe",
-    "mpmath",
-    "networkx",
-    "numpy",
-    "numpy.libs",
-    "nvidia",
-    "sympy",
-    "typing_extensions.py",
-]
-
-_LOCAL_RUNTIME_BUILD = """
-py_library(
-    name = "runtime",
-    srcs = glob([p + "/**/*.py" for p in _RUNTIME], exclude = ["**/* *", "**/tests/**"], allow_empty = True) + glob(["*.py"], allow_empty = True),
-    data = glob([p + "/**/*.so*" for p in _RUNTIME] + ["numpy.libs/**"], exclude = ["**/* *", "**/tests/**"], allow_empty = True),
-    imports = ["."],
-)
-"""
-
-def _local_torch_repo_impl(rctx):
-    folder, version, where = _find_torch(rctx)
-    if not folder:
-        rctx.file("BUILD.bazel", unavailable_targets(TARGETS + ["runtime"], format_problem(no_torch(where))), executable = False)
-        return
-    python, _ = find_interpreter(rctx, PIP_PYTHONS, [])
-    for entry in rctx.path(folder).readdir():
-        name = entry.basename
-        if name in ["torch", "torchgen", "functorch"] + _LOCAL_RUNTIME or (name.startswith("torch-") and name.endswith(".dist-info")):
-            rctx.symlink(entry, name)
-    runtime = "\n_RUNTIME = {}\n".format(repr([n for n in _LOCAL_RUNTIME if not n.endswith(".py")])) + _LOCAL_RUNTIME_BUILD
-    _declare_targets(rctx, python.path, version, where, runtime)
-
-local_torch_repo = repository_rule(
-    implementation = _local_torch_repo_impl,
-    doc = "The PyTorch that AWQ_TORCH_PATH names, or that an installed Python of the given version can import.",
-    attrs = {"python_version": attr.string(mandatory = True, doc = "Such as 3.11.")},
-    environ = ["AWQ_TORCH_PATH", "PATH", "HOME", "PYENV_ROOT"],
-    configure = True,
-    local = True,
 )

@@ -6,7 +6,7 @@ which pip and which mirror delivered it makes no difference to the bits (and a c
 The wheels may be for another Python version or platform than the one that runs pip.
 """
 
-load("//config:checks.bzl", "download_failed", "format_problem")
+load("//config:problems.bzl", "download_failed", "format_problem", "no_pip")
 load("//third_party/python:interpreters.bzl", "find_interpreter")
 
 # pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
@@ -56,11 +56,7 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
 
     pip, reasons = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
     if not pip:
-        fail(("\n\nNo Python with pip was found; it is needed to download locked wheels ({packages}).\n{reasons}\n" +
-              "Cure: install Python 3.9 or newer with pip (Debian, Ubuntu: apt-get install python3-pip).\n").format(
-            packages = ", ".join(packages),
-            reasons = "\n".join(["  " + r for r in reasons]),
-        ))
+        fail(format_problem(no_pip(", ".join(packages), reasons)))
 
     rctx.file("requirements.txt", "\n".join([requirements[p] for p in packages]) + "\n", executable = False)
     what = packages[0] if len(packages) == 1 else "{} and {} more".format(packages[0], len(packages) - 1)
@@ -96,7 +92,7 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
     )
     if result.return_code != 0:
         what = "{} for CPython {} on linux-{}".format(", ".join(packages), python_version, cpu)
-        fail(format_problem(download_failed(what, str(lock), (result.stdout + result.stderr).strip()[-4000:])))
+        fail(format_problem(download_failed(what, str(lock), result.stdout + result.stderr)))
     for wheel in rctx.path("wheels").readdir():
         rctx.report_progress("unpacking " + wheel.basename)
 

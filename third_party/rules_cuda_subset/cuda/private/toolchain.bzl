@@ -51,7 +51,6 @@ def _cuda_toolchain_impl(ctx):
         compiler_executable = compiler,
         all_files = depset([compiler], transitive = [f.files for f in ctx.attr.compiler_files]),
         config = ctx.attr.toolchain_config[CudaToolchainConfigInfo],
-        cuda_toolkit = ctx.attr.toolchain_config[CudaToolchainConfigInfo].toolkit,
     )
 
 cuda_toolchain = rule(

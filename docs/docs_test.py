@@ -1,0 +1,103 @@
+"""docs/settings.md and docs/troubleshooting.md say what the build has: its settings, their values, its messages."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+from typing import Any
+
+import pytest
+from starlark import Workspace
+
+ROOT = pathlib.Path.cwd()  # among the test's runfiles
+SETTINGS = (ROOT / "docs/settings.md").read_text()
+TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
+WORKSPACE = Workspace(ROOT)
+FLAGS = re.findall(
+    r"^(?:bool_flag|choice_setting|text_setting)\(\n +name = \"(\w+)\"", (ROOT / "config/BUILD.bazel").read_text(), re.M
+)
+CONFIGS = set(re.findall(r"^\w+:([\w.]+) ", (ROOT / ".bazelrc").read_text(), re.M))
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables, as text without backquotes."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def row(flag: str) -> list[str]:
+    """The cells after a flag's name."""
+    [found] = [cells[1:] for cells in rows(SETTINGS) if cells[0] == f"--//config:{flag}"]
+    return found
+
+
+def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
+    assert FLAGS
+    assert sorted(FLAGS) == sorted(re.findall(r"^\| `--//config:(\w+)` ", SETTINGS, re.M))
+
+
+def test_every_named_configuration_is_there_and_no_other() -> None:
+    assert CONFIGS
+    in_table = {name for cells in rows(SETTINGS) for name in re.findall(r"--config=([\w.]+)", cells[0])}
+    assert in_table == CONFIGS
+
+
+@pytest.mark.parametrize("page", [SETTINGS, TROUBLESHOOTING], ids=["settings", "troubleshooting"])
+def test_what_is_mentioned_exists(page: str) -> None:
+    assert set(re.findall(r"--config=([\w.]*\w)", page)) <= CONFIGS
+    assert set(re.findall(r"--//config:(\w+)", page)) <= set(FLAGS)
+
+
+def test_values_and_defaults() -> None:
+    versions = WORKSPACE.load("//third_party:versions.bzl")
+    expected = {
+        "cuda": [*versions["CUDA_TOOLKITS"], "local", "registered"],
+        "torch": [*versions["TORCH_RELEASES"], "local"],
+        "python": versions["PYTHON_VERSIONS"],
+    }
+    for flag, values in expected.items():
+        assert row(flag)[:2] == [", ".join(values), versions[f"DEFAULT_{flag.upper()}"]]
+
+
+def test_pairs_of_pytorch_and_cuda() -> None:
+    releases: dict[str, Any] = WORKSPACE.load("//third_party:versions.bzl")["TORCH_RELEASES"]
+    for version, release in releases.items():
+        name = "--config=torch" + version.rpartition(".")[0]
+        [meaning] = [cells[1] for cells in rows(SETTINGS) if cells[0] == name]
+        assert meaning.startswith(f"PyTorch {version} with CUDA {release.cuda}")
+
+
+def test_variables_that_the_build_reads() -> None:
+    variables = WORKSPACE.load("//third_party/environment:doctor_environment.bzl")["_VARIABLES"]
+    named = " ".join(cells[0] for cells in rows(SETTINGS))
+    assert [name for name in variables if not re.search(rf"\b{name}\b", named)] == []
+
+
+def test_toolkits_of_architectures() -> None:
+    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    listed = {cells[1]: cells[2] for cells in rows(SETTINGS) if re.fullmatch(r"\d+\.\d", cells[1])}
+    assert listed == {arch: table["toolkits_with"](arch.replace(".", "")) for arch in listed}
+    known = {arch for arch in table["KNOWN_ARCHS"] if arch.isdigit()}
+    assert known - {arch.replace(".", "") for arch in listed} == {"88", "101"}, "only these two are left out"
+
+
+def test_compilers_of_toolkits() -> None:
+    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    [line] = re.findall(r"^- \*\*Compilers\.\*\*.*$", SETTINGS, re.M)
+    said = re.findall(r"to (\d+) with (?:CUDA )?([\d.]+\d)", line)
+    assert [cuda for _, cuda in said] == [*WORKSPACE.load("//third_party:versions.bzl")["CUDA_TOOLKITS"]][::-1]
+    for newest, cuda in said:
+        assert int(newest) == table["host_compiler_range"]("gcc", table["parse_version"](cuda))[1]
+
+
+def test_every_message_has_a_row() -> None:
+    # Starlark that is also Python.
+    trees = [ast.parse((ROOT / "config" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    titles = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "title"]
+    texts = {node.value for title in titles for node in ast.walk(title) if isinstance(node, ast.Constant)}
+    patterns = [re.escape(text).replace(r"\{\}", ".+") for text in texts if isinstance(text, str) and " " in text]
+    assert len(patterns) > 15
+    symptoms = "\n".join(cells[0] for cells in rows(TROUBLESHOOTING))
+    assert [pattern for pattern in patterns if not re.search(pattern, symptoms)] == []

@@ -1,0 +1,28 @@
+"""What //doctor has to know of the environment that repository rules see: of it, Bazel shows nothing to programs it runs.
+
+A repository of its own, so that no build depends on these variables.
+"""
+
+# All that this project's repository rules read.
+_VARIABLES = ["AWQ_TORCH_PATH", "CC", "CUDA_HOME", "CUDA_PATH", "HOME", "PATH", "PYENV_ROOT", "TORCH_CUDA_ARCH_LIST"]
+
+def _doctor_environment_repo_impl(rctx):
+    environment = {name: rctx.os.environ[name] for name in _VARIABLES if name in rctx.os.environ}
+    rctx.file("doctor_environment.bzl", "\n".join([
+        "\"\"\"Taken from the environment.\"\"\"",
+        "",
+        "ENVIRONMENT = {}".format(repr(environment)),
+        "BAZEL_VERSION = {}".format(repr(native.bazel_version)),
+        "PYTHON_IS_INSTALLED = {}".format(rctx.attr.python_is_installed),
+        "",
+    ]), executable = False)
+    rctx.file("BUILD.bazel", "", executable = False)
+
+doctor_environment_repo = repository_rule(
+    implementation = _doctor_environment_repo_impl,
+    doc = "Says which environment repository rules see, and where the build takes Python from.",
+    attrs = {"python_is_installed": attr.bool(doc = "Whether Python comes from the machine rather than from rules_python.")},
+    environ = _VARIABLES,
+    configure = True,
+    local = True,
+)
