@@ -176,7 +176,7 @@ def main(description: str, output: str) -> None:
         files[f"{module}/__init__.py"] = init.encode()
         files[f"{module}/py.typed"] = b""
 
-    licenses = {target: pathlib.Path(source).read_bytes() for target, source in wanted["licenses"].items()}
+    licenses = {target: pathlib.Path(source).read_bytes() for target, source in wanted["license_files"].items()}
     metadata = [
         "Metadata-Version: 2.4",
         f"Name: {name}",

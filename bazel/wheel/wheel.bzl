@@ -48,7 +48,7 @@ def _extension_wheel_impl(ctx):
         "cuda_header": cuda_header.path,
         "distribution": ctx.attr.distribution,
         "files": {target: f.path for target, f in files.items()},
-        "licenses": {target: f.path for target, f in licenses.items()},
+        "license_files": {target: f.path for target, f in licenses.items()},
         "module_init": ctx.file._module_init.path,
         "modules": modules,
         "pybind11_header": pybind11_header.path,
