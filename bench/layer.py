@@ -159,7 +159,7 @@ class _OurLayer:
 
         def attention() -> None:
             heads = values["qkv"].view(p.batch, p.heads + 2 * p.kv_heads, p.head_dim)
-            q, k, v = heads.split([p.heads, p.kv_heads, p.kv_heads], dim=1)
+            q, k, v = torch.split(heads, [p.heads, p.kv_heads, p.kv_heads], dim=1)
             out = functions.single_query_attention(
                 q, k, v, self.k_cache, self.v_cache, None, None, p.length - 1, p.head_dim, ROTARY_BASE
             )
@@ -207,10 +207,10 @@ class _PyTorchLayer:
         p, w = self.problem, self.weights
         x = functional.rms_norm(self.x, (p.hidden,), self.gammas[0], EPSILON)
         heads = functional.linear(x, w["qkv"]).view(p.batch, -1, p.head_dim)
-        turning, v = heads.split([p.heads + p.kv_heads, p.kv_heads], dim=1)
+        turning, v = torch.split(heads, [p.heads + p.kv_heads, p.kv_heads], dim=1)
         first, second = turning.chunk(2, dim=-1)
         turned = torch.addcmul(turning * self.cosine, torch.cat((second, first), dim=-1), self.sine)
-        q, k = turned.split([p.heads, p.kv_heads], dim=1)
+        q, k = torch.split(turned, [p.heads, p.kv_heads], dim=1)
         self.k_cache[:, :, p.length - 1] = k
         self.v_cache[:, :, p.length - 1] = v
         out = functional.scaled_dot_product_attention(

@@ -46,7 +46,7 @@ cudaError_t launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shap
   const cudaError_t last = checked_launch();
   return error != cudaSuccess ? error : last;
 #else  // toolkits before sm_90: neither clusters nor overlap
-  kernel<<<shape.grid, shape.block, shape.smem_bytes, stream>>>(arguments...);
+  kernel<<<shape.grid, shape.block, shape.smem_bytes, stream> > >(arguments...);
   return checked_launch();
 #endif
 }
@@ -58,7 +58,8 @@ template <typename... Parameters>
 cudaError_t launch_overlapping(void (*kernel)(Parameters...), const LaunchShape& shape, cudaStream_t stream,
                                Parameters... arguments) {
   constexpr unsigned kMaxBlocks = 512;
-  if (shape.grid.x * uint64_t{shape.grid.y} > kMaxBlocks) return launch_kernel(kernel, shape, false, stream, arguments...);
+  if (shape.grid.x * uint64_t{shape.grid.y} > kMaxBlocks)
+    return launch_kernel(kernel, shape, false, stream, arguments...);
   cudaFuncAttributes code{};
   if (const cudaError_t error = cudaFuncGetAttributes(&code, kernel); error != cudaSuccess) return error;
   return launch_kernel(kernel, shape, code.ptxVersion >= 90, stream, arguments...);
