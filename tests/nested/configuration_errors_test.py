@@ -5,7 +5,11 @@ The toolkits and PyTorches here are empty files with the right names, which is a
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pathlib
+import re
+import tarfile
 from collections.abc import Iterator
 
 import pytest
@@ -230,3 +234,46 @@ def test_wheel_whose_hash_does_not_match(workspace: Workspace, tmp_path: pathlib
     assert_refused(
         outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
     )
+
+
+def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str, object]:
+    """A redistributable archive of empty files; returns its entry in the manifest."""
+    name = f"{component}-linux-x86_64-12.4.99-archive"
+    path = folder / component / "linux-x86_64" / f"{name}.tar.xz"
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:xz") as tar:
+        for file in files:
+            tar.addfile(tarfile.TarInfo(f"{name}/{file}"))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"linux-x86_64": {"relative_path": str(path.relative_to(folder)), "sha256": digest}}
+
+
+def test_toolkit_from_redistributable_archives(workspace: Workspace, tmp_path: pathlib.Path) -> None:
+    """A manifest and archives as NVIDIA publishes them, from a folder; at first one archive is not the one that is listed."""
+    manifest = {
+        "cuda_nvcc": archive(tmp_path, "cuda_nvcc", ["bin/nvcc", "bin/ptxas", "include/crt/host_config.h"]),
+        "cuda_cudart": archive(tmp_path, "cuda_cudart", ["lib/libcudart_static.a", "include/cuda_runtime.h"]),
+        "cuda_cccl": archive(tmp_path, "cuda_cccl", ["include/nv/target"]),
+    }
+    text = json.dumps(manifest)
+    write(tmp_path / "redistrib_12.4.1.json", text)
+    versions = workspace.root / "third_party/versions.bzl"
+    original = versions.read_text()
+    pinned = re.search(r'redistrib_12\.4\.1\.json",\s+sha256 = "(\w+)"', original)
+    assert pinned
+    here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
+    versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
+    try:
+        command = ["build", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
+        damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole + b"more")
+        result = workspace.bazel(*command)
+        assert result.returncode != 0
+        assert "Checksum was" in result.stdout and "cuda_cccl" in result.stdout, result.stdout
+
+        damaged.write_bytes(whole)
+        result = workspace.bazel(*command)
+        assert result.returncode == 0, result.stdout
+    finally:
+        versions.write_text(original)

@@ -46,11 +46,9 @@ def _redist_toolkit_repo_impl(rctx):
     for component in _COMPONENTS:
         archive = manifest[component][_REDIST_PLATFORMS[rctx.attr.cpu]]
         path = archive["relative_path"]
-        rctx.download_and_extract(
-            manifest_url.rpartition("/")[0] + "/" + path,
-            sha256 = archive["sha256"],
-            strip_prefix = path.rpartition("/")[2].removesuffix(".tar.xz"),
-        )
+        url = manifest_url.rpartition("/")[0] + "/" + path
+        prefix = path.rpartition("/")[2].removesuffix(".tar.xz")
+        rctx.download_and_extract(url, "", archive["sha256"], "", prefix)  # the last one's name differs among versions of Bazel
     rctx.delete("manifest.json")
     _finish(rctx)
 
