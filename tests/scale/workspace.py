@@ -43,10 +43,14 @@ def shared_repositories() -> list[str]:
 
     repositories = pathlib.Path(torch.__file__).resolve().parents[2]
     wanted = [
-        r for r in repositories.iterdir() if re.search(r"awq_(torch|cuda)", r.name) and (r / "BUILD.bazel").exists()
+        repository
+        for repository in repositories.iterdir()
+        if re.search(r"awq_(cuda|torch)(_\d+)+(_cp\d+)?_(x86_64|aarch64)$", repository.name)
+        and (repository / "BUILD.bazel").exists()
     ]
-    assert any("toolkit" in r.name for r in wanted), f"no toolkit in {repositories}"
-    return [f"--override_repository={r.name}={r}" for r in sorted(wanted) if "runtime" not in r.name]
+    for kind in ("cuda", "torch"):
+        assert any(f"awq_{kind}_" in repository.name for repository in wanted), f"no {kind} in {repositories}"
+    return [f"--override_repository={repository.name}={repository}" for repository in sorted(wanted)]
 
 
 class Checkout:
