@@ -249,7 +249,7 @@ def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str,
 
 
 def test_toolkit_from_redistributable_archives(workspace: Workspace, tmp_path: pathlib.Path) -> None:
-    """A manifest and archives as NVIDIA publishes them, from a folder; at first one archive is not the one that is listed."""
+    """A manifest and archives as NVIDIA publishes them, in a folder; one archive at first not the one listed."""
     manifest = {
         "cuda_nvcc": archive(tmp_path, "cuda_nvcc", ["bin/nvcc", "bin/ptxas", "include/crt/host_config.h"]),
         "cuda_cudart": archive(tmp_path, "cuda_cudart", ["lib/libcudart_static.a", "include/cuda_runtime.h"]),
