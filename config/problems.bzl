@@ -76,3 +76,23 @@ def download_failed(what, lock, output):
         expected = "the wheels that {} names, through pip's configured index".format(lock),
         cure = "check pip's index and proxy: `python3 -m pip config list`, https_proxy",
     )
+
+def archive_failed(url, sha256, version):
+    """A part of a toolkit could not be downloaded, or is not the one that is pinned.
+
+    Args:
+      url: its address.
+      sha256: the pinned checksum.
+      version: of the toolkit.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "the CUDA toolkit could not be downloaded",
+        found = "no file of that checksum at {}; Bazel's warning above says why".format(url),
+        expected = "sha256 " + sha256,
+        cure = "check the network and the proxy (https_proxy), or use an installed toolkit, this setting last:\n" +
+               "--config=local_cuda --repo_env=CUDA_HOME=/usr/local/cuda-{}\n".format(version) +
+               "If the checksum differs, do not use that file.",
+    )

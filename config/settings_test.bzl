@@ -25,7 +25,7 @@ load(
     "supported_archs",
     "toolkits_with",
 )
-load(":problems.bzl", "download_failed", "format_problem", "no_pip")
+load(":problems.bzl", "archive_failed", "download_failed", "format_problem", "no_pip")
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -322,6 +322,16 @@ def _no_python_test_impl(ctx):
     ])
     return unittest.end(env)
 
+def _archive_failed_test_impl(ctx):
+    env = unittest.begin(ctx)
+    _assert_problem(
+        env,
+        archive_failed("https://host/cuda_nvcc.tar.xz", "0123", "12.4"),
+        "the CUDA toolkit could not be downloaded",
+        ["https://host/cuda_nvcc.tar.xz", "sha256 0123", "--config=local_cuda", "/usr/local/cuda-12.4"],
+    )
+    return unittest.end(env)
+
 def _download_failed_test_impl(ctx):
     env = unittest.begin(ctx)
     _assert_problem(
@@ -361,6 +371,7 @@ check_torch_test = unittest.make(_check_torch_test_impl)
 check_pairing_test = unittest.make(_check_pairing_test_impl)
 check_choice_test = unittest.make(_check_choice_test_impl)
 no_python_test = unittest.make(_no_python_test_impl)
+archive_failed_test = unittest.make(_archive_failed_test_impl)
 download_failed_test = unittest.make(_download_failed_test_impl)
 parse_version_test = unittest.make(_parse_version_test_impl)
 
@@ -389,6 +400,7 @@ def settings_test_suite(name):
         check_pairing_test,
         check_choice_test,
         no_python_test,
+        archive_failed_test,
         download_failed_test,
         parse_version_test,
     )

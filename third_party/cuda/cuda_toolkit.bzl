@@ -3,7 +3,7 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
-load("//config:problems.bzl", "FETCHED_TOOLKIT")
+load("//config:problems.bzl", "FETCHED_TOOLKIT", "archive_failed", "format_problem")
 load("//third_party/wheels:wheels.bzl", "download_wheels", "locked_requirements")
 load(":build_file.bzl", "toolkit_build_file")
 
@@ -41,14 +41,18 @@ _REDIST_PLATFORMS = {"aarch64": "linux-sbsa", "x86_64": "linux-x86_64"}
 
 def _redist_toolkit_repo_impl(rctx):
     manifest_url = rctx.attr.manifest
-    rctx.download(manifest_url, "manifest.json", sha256 = rctx.attr.sha256)
+    if not rctx.download(manifest_url, "manifest.json", sha256 = rctx.attr.sha256, allow_fail = True).success:
+        fail(format_problem(archive_failed(manifest_url, rctx.attr.sha256, rctx.attr.version)))
     manifest = json.decode(rctx.read("manifest.json"))
     for component in _COMPONENTS:
         archive = manifest[component][_REDIST_PLATFORMS[rctx.attr.cpu]]
         path = archive["relative_path"]
         url = manifest_url.rpartition("/")[0] + "/" + path
         prefix = path.rpartition("/")[2].removesuffix(".tar.xz")
-        rctx.download_and_extract(url, "", archive["sha256"], "", prefix)  # the last one's name differs among versions of Bazel
+
+        # By position: the prefix's name differs among versions of Bazel. The last allows failure.
+        if not rctx.download_and_extract(url, "", archive["sha256"], "", prefix, True).success:
+            fail(format_problem(archive_failed(url, archive["sha256"], rctx.attr.version)))
     rctx.delete("manifest.json")
     _finish(rctx)
 
