@@ -109,7 +109,7 @@ def test_extensions_hold_no_paths_and_no_debug_information(archive: zipfile.ZipF
         assert not [s for s in library.sections if "debug" in s or s == ".symtab"], name
         assert library.run_path == "$ORIGIN/torch/lib:$ORIGIN/../torch/lib"
         assert not [n for n in library.needed if "/" in n or "cudart" in n]
-        assert not re.findall(rb"/home/[\w.]+|/root/|execroot|/sandbox/|\.cuh?\0", data), name
+        assert not re.findall(rb"/(?:home|root)/|execroot|/sandbox/|\.cuh?\0", data), name
         assert len(data) < 4e6 * len(archs), f"{name} has {len(data)} bytes"
 
 

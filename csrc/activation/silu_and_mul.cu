@@ -2,7 +2,7 @@
 #include <type_traits>
 
 #include "csrc/activation/activation.h"
-#include "csrc/common/launch.h"
+#include "csrc/common/launch.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
 

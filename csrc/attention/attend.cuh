@@ -12,7 +12,7 @@
 #include "csrc/attention/attend_params.h"
 #include "csrc/attention/fma_engine.cuh"
 #include "csrc/attention/mma_engine.cuh"
-#include "csrc/common/launch.h"
+#include "csrc/common/launch.cuh"
 #include "csrc/common/ptx.cuh"
 
 namespace awq::attention {

@@ -1,5 +1,5 @@
 // RMSNorm: one read and one write per element, the row in registers in between.
-#include "csrc/common/launch.h"
+#include "csrc/common/launch.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/rows.cuh"
 #include "csrc/norm/norm.h"

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-import console
 import pytest
 import services
 import workspace
@@ -29,10 +28,7 @@ SMALL = ["--//config:bf16=false", "//csrc/activation"]
 def service() -> Iterator[services.Services]:
     if sys.version_info[:2] != (3, 11):
         pytest.skip("BuildGrid is locked for Python 3.11")
-    try:
-        services.installed()
-    except console.SetupError as reason:
-        pytest.skip(f"the service's packages cannot be had here: {reason}")
+    services.installed()
     with services.Services(workspace.scratch() / "service") as running:
         yield running
 
