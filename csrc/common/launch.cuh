@@ -46,7 +46,7 @@ cudaError_t launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shap
   const cudaError_t last = checked_launch();
   return error != cudaSuccess ? error : last;
 #else  // toolkits before sm_90: neither clusters nor overlap
-  kernel<<<shape.grid, shape.block, shape.smem_bytes, stream>>>(arguments...);
+  kernel<<<shape.grid, shape.block, shape.smem_bytes, stream> > >(arguments...);
   return checked_launch();
 #endif
 }
