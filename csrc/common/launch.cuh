@@ -46,8 +46,11 @@ cudaError_t launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shap
   const cudaError_t last = checked_launch();
   return error != cudaSuccess ? error : last;
 #else  // toolkits before sm_90: neither clusters nor overlap
-  kernel<<<shape.grid, shape.block, shape.smem_bytes, stream> > >(arguments...);
-  return checked_launch();
+  void* pointers[] = {&arguments...};
+  const cudaError_t error = cudaLaunchKernel(reinterpret_cast<const void*>(kernel), shape.grid, shape.block, pointers,
+                                             shape.smem_bytes, stream);
+  const cudaError_t last = checked_launch();
+  return error != cudaSuccess ? error : last;
 #endif
 }
 
