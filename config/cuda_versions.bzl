@@ -30,6 +30,7 @@ _ROWS = [
     struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = [], flags = [], gcc = 14, clang = 19),
     struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = [], flags = [], gcc = 14, clang = 19),
     struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"], flags = [], gcc = 15, clang = 20),
+    struct(since = (13, 1), add = [], drop = [], flags = [], gcc = 15, clang = 21),
 ]
 
 # The oldest host compilers: C++17, and PyTorch's headers refuse older ones.

@@ -144,6 +144,7 @@ def _host_compiler_range_test_impl(ctx):
         ((12, 4), (9, 13), (9, 17)),
         ((12, 8), (9, 14), (9, 19)),
         ((13, 0), (9, 15), (9, 20)),
+        ((13, 2), (9, 15), (9, 21)),
     ]:
         asserts.equals(env, gcc, host_compiler_range("gcc", version), "CUDA {}.{}".format(*version))
         asserts.equals(env, clang, host_compiler_range("clang", version), "CUDA {}.{}".format(*version))
