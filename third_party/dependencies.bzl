@@ -18,7 +18,6 @@ load(":by_python.bzl", "python_tag")
 load(":hub.bzl", "hub_repo")
 load(
     ":versions.bzl",
-    "BENCH_PACKAGES",
     "BUILDIFIER",
     "CUDA_BINARY_TOOLS",
     "CUDA_TOOLKITS",
@@ -27,8 +26,8 @@ load(
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
     "PROCESSORS",
+    "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
-    "TEST_PACKAGES",
     "TORCH_RELEASES",
     "TORCH_UNUSED_PACKAGES",
     "python_lock",
@@ -76,7 +75,7 @@ def _torch_repositories():
 
 def _tool_repositories():
     for version in PYTHON_VERSIONS:
-        for name, packages in {"matplotlib": BENCH_PACKAGES, "pytest": TEST_PACKAGES}.items():
+        for name, packages in PYTHON_PACKAGES.items():
             wheels_repo(
                 name = "awq_{}_{}".format(name, python_tag(version)),
                 lock = python_lock(version),

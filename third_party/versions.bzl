@@ -109,27 +109,30 @@ TORCH_UNUSED_PACKAGES = [
     "triton",
 ]
 
-TEST_PACKAGES = [
-    "hypothesis",
-    "iniconfig",
-    "packaging",
-    "pluggy",
-    "pygments",
-    "pytest",
-    "sortedcontainers",
-]
-
-BENCH_PACKAGES = [
-    "contourpy",
-    "cycler",
-    "fonttools",
-    "kiwisolver",
-    "matplotlib",
-    "packaging",
-    "pillow",
-    "pyparsing",
-    "python-dateutil",
-]
+# Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
+PYTHON_PACKAGES = {
+    "griffe": ["griffelib"],
+    "matplotlib": [
+        "contourpy",
+        "cycler",
+        "fonttools",
+        "kiwisolver",
+        "matplotlib",
+        "packaging",
+        "pillow",
+        "pyparsing",
+        "python-dateutil",
+    ],
+    "pytest": [
+        "hypothesis",
+        "iniconfig",
+        "packaging",
+        "pluggy",
+        "pygments",
+        "pytest",
+        "sortedcontainers",
+    ],
+}
 
 LINT_PACKAGES = [
     "ast-serialize",
