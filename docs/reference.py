@@ -248,6 +248,24 @@ def _bzl_file(path: str) -> Iterator[str]:
                 yield _table("attribute", _described(_keywords(declared)["attrs"]))
 
 
+def flags(path: str) -> str:
+    """A section about the flags that a BUILD file declares: each with the comment above it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    lines, package = text.splitlines(), path.rpartition("/")[0]
+    rows = []
+    for node in ast.parse(text).body:
+        call = node.value if isinstance(node, ast.Expr) else None
+        options = {word.arg: word.value for word in call.keywords} if isinstance(call, ast.Call) else {}
+        if "build_setting_default" not in options:
+            continue
+        comment: list[str] = []
+        while lines[node.lineno - 2 - len(comment)].startswith("#"):
+            comment.insert(0, lines[node.lineno - 2 - len(comment)].lstrip("# "))
+        rows.append((f"--//{package}:{ast.literal_eval(options['name'])}", " ".join(comment)))
+        assert comment, f"{path}: {rows[-1][0]} has no comment"
+    return _join(["## Flags", _source(path), _table("flag", rows)])
+
+
 def _documents_something(path: str) -> bool:
     return any(
         not member.name.startswith("_") and (isinstance(member, griffe.Function) or _declared(member))

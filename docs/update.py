@@ -9,6 +9,7 @@ import graph
 import reference
 
 FOLDER = "docs/reference"
+SETTINGS = "[settings.md](../settings.md)"
 
 
 def pages() -> dict[str, str]:
@@ -16,15 +17,17 @@ def pages() -> dict[str, str]:
     return {
         "awq_kernels.md": reference.python_package(),
         "build.md": reference.bzl_files(
-            "Macros and rules",
-            "For BUILD files, with the flags that choose what is built in [settings.md](../settings.md).",
+            "Macros, rules and flags",
+            f"For BUILD files. What the flags can be, and what they are by default: {SETTINGS}.",
             "bazel",
-        ),
+        )
+        + "\n"
+        + reference.flags("config/BUILD.bazel"),
         "modules.md": reference.extension_modules(),
         "targets.md": graph.page(pathlib.Path(os.environ["TARGETS"])),
         "workspace.md": reference.bzl_files(
             "Settings, checks and repositories",
-            "What the workspace itself is made of. Values and defaults of the flags: [settings.md](../settings.md).",
+            f"What the workspace itself is made of. Its flags: {SETTINGS}.",
             "config",
             "third_party",
         ),
