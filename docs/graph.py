@@ -6,12 +6,12 @@ import json
 import pathlib
 import re
 
-# Boxes for other repositories' targets, whose names depend on settings and dependency mode.
+# Boxes for what comes from elsewhere, whose labels depend on settings and dependency mode. The first that fits counts.
 _OTHERS = {
-    r".*\bawq_cuda_.*": "CUDA toolkit",
-    r".*\bawq_torch_.*:pybind11": "pybind11",
-    r".*\bawq_torch_.*": "PyTorch",
-    r".*\bpython_3_.*": "Python headers",
+    r"@.*:pybind11": "pybind11",
+    r"@.*\bawq_torch_.*|//third_party/torch:.*": "PyTorch",
+    r"@.*\bawq_cuda_.*|@.*rules_cuda.*:runtime|//third_party/cuda:.*": "CUDA toolkit",
+    r"@.*python.*:.*headers": "Python headers",
 }
 _LAYERS = ["python", "csrc/bindings", "kernel families", "csrc/common", "third_party"]
 _KERNELS = "cuda_library"
@@ -24,6 +24,8 @@ def _box(label: str) -> str | None:
     for pattern, name in _OTHERS.items():
         if re.fullmatch(pattern, label):
             return name
+    if label.startswith(("@", "//third_party")):
+        raise ValueError(f"{label} has no box in {__file__}")
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):
         return None
