@@ -136,7 +136,7 @@ def extension_modules() -> str:
     )
 
 
-def _python_module(name: str) -> Iterator[str]:
+def _python_module(name: str, *, like_the_compiled: bool = False) -> Iterator[str]:
     path = f"python/{name.replace('.', '/')}.py"
     module = read(path)
     yield f"## {name}"
@@ -150,6 +150,8 @@ def _python_module(name: str) -> Iterator[str]:
         assert member.docstring, f"{name}.{exported} has no docstring"
         if isinstance(member, griffe.Function):
             yield from _function(member, member.docstring.value, 3)
+            if like_the_compiled:
+                yield f"Arguments and shapes: [{exported}](modules.md#{exported})"
         else:
             yield f"### {exported}"
             yield from _docstring(member.docstring.value)
@@ -165,7 +167,7 @@ def python_package() -> str:
             "# awq_kernels",
             *_docstring(package.docstring.value),
             *_python_module("awq_kernels.packing"),
-            *_python_module("awq_kernels.reference"),
+            *_python_module("awq_kernels.reference", like_the_compiled=True),
             *_python_module("awq_kernels.ops"),
         ]
     )
