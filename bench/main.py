@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if options.reference:
         run = run.with_reference(options.reference)
-    out = _path(options.out)
+    out = user_path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     run.save(out / "results.json")
     plots: list[str] = []
@@ -65,9 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="bench",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="//bench:tune (bench/tune.py) measures all configurations of the matrix products and writes the tables "
+        "by which they are chosen.",
+    )
     parser.add_argument("--out", default="bench_results", help="folder for the results; default: %(default)s")
-    parser.add_argument("--only", type=_expression, default="", metavar="REGEX", help="cases by name")
+    parser.add_argument("--only", type=expression, default="", metavar="REGEX", help="cases by name")
     parser.add_argument("--dtype", choices=sorted(ERROR_BOUNDS), default="float16", help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="few repetitions, no plots")
     parser.add_argument("--host", action="store_true", help="nothing but the host's time per call")
@@ -84,7 +89,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _expression(text: str) -> re.Pattern[str]:
+def expression(text: str) -> re.Pattern[str]:
+    """A command line's regular expression."""
     try:
         return re.compile(text)
     except re.error as error:
@@ -93,12 +99,12 @@ def _expression(text: str) -> re.Pattern[str]:
 
 def _results(name: str) -> Run:
     try:
-        return Run.load(_path(name))
+        return Run.load(user_path(name))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise argparse.ArgumentTypeError(f"not results that a run wrote: {error}") from error
 
 
-def _path(name: str) -> Path:
+def user_path(name: str) -> Path:
     """`bazel run` starts programs in a folder of its own and says where the user was."""
     return Path(os.environ.get("BUILD_WORKING_DIRECTORY", "")) / name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +72,25 @@ class Timer:
         samples = self._repeat(call, repetitions, flushes)
         deciles = statistics.quantiles(samples, n=10)
         return Timing(statistics.median(samples), deciles[0], deciles[-1])
+
+    def compare_us(self, calls: Sequence[Call]) -> list[float]:
+        """Microseconds of each call on the GPU, by turns: what the GPU's clocks do meets all of them alike."""
+        flushes = max(math.ceil((self._enqueue_us(call, 3) + HOST_MARGIN_US) / self._flush_us) for call in calls)
+        turn_us = sum(self._turn(calls, flushes)) + len(calls) * flushes * self._flush_us
+        turns = max(self._min_repetitions, min(MAX_REPETITIONS, int(self._budget_us / turn_us)))
+        samples = [self._turn(calls, flushes) for _ in range(turns)]
+        return [statistics.median(values) for values in zip(*samples)]
+
+    def _turn(self, calls: Sequence[Call], flushes: int) -> list[float]:
+        events = self._events[: len(calls)]
+        for call, (start, end) in zip(calls, events):
+            for _ in range(flushes):
+                self._flush.zero_()
+            start.record()
+            call()
+            end.record()
+        torch.cuda.synchronize()
+        return [1e3 * start.elapsed_time(end) for start, end in events]
 
     def host_us(self, calls: Mapping[str, Call], batches: int = 20, repetitions: int = 50) -> dict[str, float]:
         """Microseconds the host needs to enqueue each call: medians of batches, each started on an idle GPU.

@@ -3,9 +3,10 @@
     compute-sanitizer --tool memcheck python3 tests/sanitizer_subset.py
     compute-sanitizer --tool racecheck python3 tests/sanitizer_subset.py --functions silu_and_mul,invoke_quant
 
-The sizes are the least that reach every kernel: one row and many, ragged edges, split work. Results are compared with
-the references loosely, since what is tested is memory; the numeric tests are elsewhere. Sizes stay small because the
-sanitizer slows kernels down a hundredfold and more.
+The sizes are small, because the sanitizer slows kernels down a hundredfold and more: one row and many, ragged edges,
+split work. Results are compared with the references loosely, since what is tested is memory; the numeric tests are
+elsewhere. Which configurations of the matrix products these sizes reach is for the tuning tables to say:
+`python3 bench/tune.py --check` runs all of them.
 """
 
 from __future__ import annotations
@@ -53,8 +54,7 @@ V1_SHAPES: tuple[Sizes, ...] = (
 RING_CASES = products((20, 40, 100, 130), ({"N": 17160, "K": 1088, "G": 64},))
 TOKENS: list[Sizes] = [{"B": 1, "S": 1, "C": 33}, {"B": 2, "S": 3, "C": 520}, {"B": 1, "S": 2, "C": 9001}]
 
-# The small ones run the narrow tiles on Hopper; the others its wider ones, up to 256 rows, on 132 multiprocessors. N of
-# 100 is what only the kernel for all GPUs takes.
+# N of 100 is what only the kernel for all GPUs takes.
 W8A8: list[Sizes] = [
     *products((1, 17, 130), ({"N": 72, "K": 144}, {"N": 100, "K": 144}, {"N": 264, "K": 1024})),
     *products((1, 17, 33), ({"N": 8456, "K": 144},)),

@@ -64,7 +64,8 @@ def forward_v1(engine: ModuleType, x: torch.Tensor, packed: awq.PackedV1, gemv: 
 
 # N of 4 and 100: less than any tile, and no multiple of one; of 264, which Hopper's copy engine can address. K of one
 # group, of groups with padding, of an odd number of steps of 64, of more steps than a warp has under way. The rows
-# cross every boundary between the kernels (1, 8, 16, 32, 64, 128 and their neighbours).
+# cross the kernels' numbers of tokens (1, 8, 16, 32, 64, 128 and their neighbours); bench/configurations_test.py runs
+# every configuration, whatever the tables choose.
 RAGGED = [(4, 128), (100, 384), (260, 1152), (264, 4480), (512, 2048)]
 ROWS = [*range(1, 18), 31, 33, 63, 65, 129]
 

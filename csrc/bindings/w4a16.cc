@@ -67,11 +67,11 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   params.group_size = static_cast<int>(group_size);
   params.dtype = args.dtype("in_feats");
   args.run([&](cudaStream_t stream) {
-    size_t bytes = 0;
-    if (const cudaError_t error = w4a16_v2_workspace_bytes(params, &bytes); error != cudaSuccess) return error;
-    const Arguments::Workspace workspace(args, bytes);
+    W4A16Plan plan;
+    if (const cudaError_t error = w4a16_v2_plan(params, &plan); error != cudaSuccess) return error;
+    const Arguments::Workspace workspace(args, plan.workspace_bytes);
     params.workspace = workspace.data();
-    return w4a16_v2(params, stream);
+    return w4a16_v2(params, plan, stream);
   });
   return to_python(std::move(out));
 }
@@ -145,11 +145,11 @@ py::object run_v1(const Arguments& args) {
   params.zeros_row_stride_elems = args.dim("P") / 8;
   params.group_size = static_cast<int>(group_size);
   args.run([&](cudaStream_t stream) {
-    size_t bytes = 0;
-    if (const cudaError_t error = w4a16_v1_workspace_bytes(params, &bytes); error != cudaSuccess) return error;
-    const Arguments::Workspace workspace(args, bytes);
+    W4A16Plan plan;
+    if (const cudaError_t error = w4a16_v1_plan(params, &plan); error != cudaSuccess) return error;
+    const Arguments::Workspace workspace(args, plan.workspace_bytes);
     params.workspace = workspace.data();
-    return w4a16_v1(params, stream);
+    return w4a16_v1(params, plan, stream);
   });
   return to_python(std::move(out));
 }

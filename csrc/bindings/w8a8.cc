@@ -35,8 +35,10 @@ void run_gemm(const Arguments& args, const void* bias) {
   params.n = args.dim("N");
   params.k = args.dim("K");
   args.run([&](cudaStream_t stream) {
-    const Arguments::Workspace workspace(args, w8a8_gemm_workspace_bytes(params));
-    return launch_w8a8_gemm(params, workspace.data(), stream);
+    W8A8Plan plan;
+    if (const cudaError_t error = w8a8_gemm_plan(params, &plan); error != cudaSuccess) return error;
+    const Arguments::Workspace workspace(args, plan.workspace_bytes);
+    return launch_w8a8_gemm(params, plan, workspace.data(), stream);
   });
 }
 

@@ -223,6 +223,7 @@ __device__ __forceinline__ void wgmma(float (&d)[kRegisters], const uint32_t (&a
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(accumulate)));          \
   }
 #define AWQ_WGMMAS(T, type)                                                                  \
+  AWQ_WGMMA(T, type, "16", 8, AWQ_NAMES8, AWQ_D8(0), "{%8, %9, %10, %11}, %12", "%13")       \
   AWQ_WGMMA(T, type, "32", 16, AWQ_NAMES16, AWQ_D16(0), "{%16, %17, %18, %19}, %20", "%21")  \
   AWQ_WGMMA(T, type, "64", 32, AWQ_NAMES32, AWQ_D32(0), "{%32, %33, %34, %35}, %36", "%37")  \
   AWQ_WGMMA(T, type, "128", 64, AWQ_NAMES64, AWQ_D64(0), "{%64, %65, %66, %67}, %68", "%69") \

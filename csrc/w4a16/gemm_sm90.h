@@ -1,5 +1,5 @@
 // The many-row kernel for Hopper: its configurations and launch. Host code. The kernel is a library of its own, built
-// for sm_90a alone by CUDA 12.0 or later; AWQ_W4A16_SM90 tells dispatch.cc whether the build has it.
+// for sm_90a alone by CUDA 12.0 or later; AWQ_W4A16_SM90 tells configurations.h whether the build has it.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -36,10 +36,14 @@ struct GemmSm90Config {
   static_assert(kSmemBytes <= 227 * 1024, "what a block can have");
 };
 
-using GemmSm90Tokens32 = GemmSm90Config<32, 2, 14>;  // 256 channels x 32 tokens
+// 256 channels or, where that leaves multiprocessors without a tile, 128.
+using GemmSm90Tokens16 = GemmSm90Config<16, 2, 16>;
+using GemmSm90Tokens32 = GemmSm90Config<32, 2, 14>;
 using GemmSm90Tokens64 = GemmSm90Config<64, 2, 10>;
+using GemmSm90Tokens64Narrow = GemmSm90Config<64, 1, 14>;
 using GemmSm90Tokens128 = GemmSm90Config<128, 2, 6>;
-using GemmSm90Tokens256 = GemmSm90Config<256, 1, 4>;  // 128 channels x 256 tokens
+using GemmSm90Tokens128Narrow = GemmSm90Config<128, 1, 8>;
+using GemmSm90Tokens256 = GemmSm90Config<256, 1, 4>;
 
 // Needs a device of sm_90 and n that is a multiple of 8. Instantiated for T = half with both layouts and, where
 // compiled in, bfloat16 with layout v2.

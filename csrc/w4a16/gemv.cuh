@@ -1,4 +1,4 @@
-// Few rows (up to 8): bound by reading the weights once. See gemv_persistent.cuh for one row and many channels.
+// Few rows (up to 8 at a time): bound by reading the weights once.
 //
 // A block computes 32 channels; its warps share out K in steps of 128 columns and add up at the end. Weights go from
 // global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor

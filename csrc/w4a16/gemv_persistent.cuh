@@ -2,15 +2,12 @@
 //
 // Blocks stay, one to an SM, so that a warp can load the weights of the next tile while it multiplies those of the
 // last; its sums wait in shared memory for the other warps', as long as there is room, so that no barrier holds it up.
-// Warps share out K in steps and read weights as in gemv.cuh. That pays
-//   - for more than 8 rows, whose operands need registers that several small blocks do not have, with the activations
-//     and their sums kept in shared memory for all tiles;
-//   - for one row in groups too short for gemv_single.cuh, and many tiles.
-// For 2 to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4).
+// Warps share out K in steps and read weights as in gemv.cuh. That pays for more than 8 rows, whose operands need
+// registers that several small blocks do not have, with the activations and their sums kept in shared memory for all
+// tiles. Up to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4).
 //
-// What did not help, 28672 x 4096. One row, 25.9 us: three steps under way, 26.3; one, 25.8; two or three blocks of 8
-// warps to an SM, 28.4 and 29.9. 16 rows, 32.2 us: two steps under way, 32.9; 12 warps, 35.2; 24 or 32 warps with tiles
-// of 16 channels, 48 and 47; activations read again for every tile, 41.3.
+// What did not help 16 rows of 28672 x 4096, 32.2 us: two steps under way, 32.9; 12 warps, 35.2; 24 or 32 warps with
+// tiles of 16 channels, 48 and 47; activations read again for every tile, 41.3.
 #pragma once
 
 #include <algorithm>
@@ -336,10 +333,8 @@ __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kT
                                                       const StepWeights<true>& weights, const Activations& activations,
                                                       int step_of_warp) {
   const uint32_t own_scale = weights.scales[0].scale | static_cast<uint32_t>(weights.scales[0].zero) << 16;
-  // Of even and odd pairs, if they are scaled differently. Products that follow one another add to different sums: a
-  // warp would wait for the result of the one before.
-  constexpr int kScales = Config::kAlike ? 1 : 2;
-  float products[2][kScales][Config::kTokenTiles][4] = {}, ones_products[2][Config::kTokenTiles][4] = {};
+  // Products that follow one another add to different sums: a warp would wait for the result of the one before.
+  float products[2][Config::kTokenTiles][4] = {}, ones_products[2][Config::kTokenTiles][4] = {};
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     uint32_t x[Config::kTokenTiles][2][4];
@@ -361,12 +356,11 @@ __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kT
         uint32_t a[4];
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
-          const uint32_t q = weights.words[2 * tile + r % 2][word + r / 2];
-          a[r] = Config::kAlike ? Integers<T>::unpack_alike(q, i) : Integers<T>::unpack_scaled(q, i);
+          a[r] = Integers<T>::unpack_alike(weights.words[2 * tile + r % 2][word + r / 2], i);
         }
 #pragma unroll
         for (int t = 0; t < Config::kTokenTiles; ++t) {
-          mma_m16n8k16<T>(products[tile][i % kScales][t], a, b[t].x, b[t].y);
+          mma_m16n8k16<T>(products[tile][t], a, b[t].x, b[t].y);
         }
       }
     }
@@ -386,17 +380,16 @@ __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kT
     for (int row = 0; row < 2; ++row) {
       const uint32_t s = __shfl_sync(kAllLanes, own_scale, 8 * (2 * tile + row) + threadIdx.x % 32 / 4);
       const Affine w = Layout::template affine<T>({static_cast<uint16_t>(s), static_cast<uint16_t>(s >> 16)});
-      const float scale = w.scale * (Config::kAlike ? Integers<T>::kAlikeScale : Integers<T>::kIntegerScale);
+      const float scale = w.scale * Integers<T>::kAlikeScale;
       float offset = w.offset;
       if constexpr (Integers<T>::kOffset != 0) offset = fmaf(w.scale, -Integers<T>::kOffset, offset);
 #pragma unroll
       for (int t = 0; t < Config::kTokenTiles; ++t) {
 #pragma unroll
-        for (int column = 0; column < Config::kColumns; ++column) {
+        for (int column = 0; column < 2; ++column) {
           const int i = 2 * row + column;
-          float product = products[tile][0][t][i];
-          if constexpr (!Config::kAlike) product = fmaf(products[tile][1][t][i], Integers<T>::kOddPairScale, product);
-          sum[tile][t][i] = fmaf(offset, column == 0 ? x_sum[t].x : x_sum[t].y, fmaf(scale, product, sum[tile][t][i]));
+          const float product = fmaf(scale, products[tile][t][i], sum[tile][t][i]);
+          sum[tile][t][i] = fmaf(offset, column == 0 ? x_sum[t].x : x_sum[t].y, product);
         }
       }
     }
@@ -422,7 +415,7 @@ struct TileSums {
 #pragma unroll
     for (int t = 0; t < Config::kTokenTiles; ++t) {
 #pragma unroll
-      for (int column = 0; column < Config::kColumns; ++column) {
+      for (int column = 0; column < 2; ++column) {
         if (8 * t + lane % 4 * 2 + column < tokens) {
 #pragma unroll
           for (int i = 0; i < 4; ++i) {  // rows of 8 channels

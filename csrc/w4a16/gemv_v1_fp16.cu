@@ -9,7 +9,6 @@ template cudaError_t launch_gemv<Gemv8Small, __half, LayoutV1>(const Args&, cuda
 template cudaError_t launch_gemv<Gemv8Medium, __half, LayoutV1>(const Args&, cudaStream_t);
 template cudaError_t launch_gemv<Gemv8Large, __half, LayoutV1>(const Args&, cudaStream_t);
 template cudaError_t launch_single_row_gemv<SingleRowGemv, __half, LayoutV1>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv1, __half, LayoutV1>(const Args&, cudaStream_t);
 template cudaError_t launch_persistent_gemv<PersistentGemv16, __half, LayoutV1>(const Args&, cudaStream_t);
 template cudaError_t launch_persistent_gemv<PersistentGemv16LongK, __half, LayoutV1>(const Args&, cudaStream_t);
 

@@ -10,7 +10,6 @@ template cudaError_t launch_gemv<Gemv8Small, __nv_bfloat16, LayoutV2>(const Args
 template cudaError_t launch_gemv<Gemv8Medium, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 template cudaError_t launch_gemv<Gemv8Large, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 template cudaError_t launch_single_row_gemv<SingleRowGemv, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv1, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 template cudaError_t launch_persistent_gemv<PersistentGemv16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 template cudaError_t launch_persistent_gemv<PersistentGemv16LongK, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
 

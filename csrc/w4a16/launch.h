@@ -31,10 +31,8 @@ struct PersistentGemvConfig {
   static constexpr bool kShareActivations = kShareActivations_;  // by all tiles of a block, in shared memory
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kChannels = 32;
-  static constexpr int kTokenTiles = (kTokens + 7) / 8;
-  static constexpr int kColumns = kTokens == 1 ? 1 : 2;  // of a token tile, of those that a lane of the mma holds
-  static_assert(kTokens == 1 || kTokens % 8 == 0, "one token, or whole tiles");
-  static constexpr bool kAlike = kTokens > 8;  // integers of one scale, which take fewer registers for sums
+  static constexpr int kTokenTiles = kTokens / 8;
+  static_assert(kTokens % 8 == 0, "whole tiles");
 
   // Shared memory for the activations: a row and a sum for each step and token.
   static constexpr int kStepElems = 128;  // 4 runs
@@ -114,7 +112,6 @@ using Gemv8Large = GemvConfig<16, 1, 1, 2>;
 // One row of activations.
 using SingleRowGemv = SingleRowGemvConfig<16, 2, 2>;
 // Blocks that stay and keep the activations, or, where K is too long for that, read them again.
-using PersistentGemv1 = PersistentGemvConfig<16, 1, 1, 2, true>;
 using PersistentGemv16 = PersistentGemvConfig<16, 16, 1, 1, true>;
 using PersistentGemv16LongK = PersistentGemvConfig<16, 16, 1, 1, false>;
 

@@ -1,5 +1,5 @@
 // The int8 product on Hopper: its configurations and launch. Host code. The kernel is a library of its own, built for
-// sm_90a alone by CUDA 12.0 or later; AWQ_W8A8_SM90 tells w8a8_gemm.cu whether the build has it.
+// sm_90a alone by CUDA 12.0 or later; AWQ_W8A8_SM90 tells configurations.h whether the build has it.
 #pragma once
 
 #include <cuda_runtime_api.h>

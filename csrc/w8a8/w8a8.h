@@ -12,6 +12,10 @@ namespace awq {
 constexpr int kW8A8KAlignElems = 16;
 constexpr int kW8A8PointerAlignBytes = 16;
 
+namespace w8a8 {
+struct Configuration;
+}
+
 struct W8A8GemmParams {
   const int8_t* in_feats;  // [m, k] contiguous, 16-byte aligned
   const int8_t* kernel;    // [n, k] contiguous, 16-byte aligned
@@ -24,20 +28,29 @@ struct W8A8GemmParams {
   int64_t k;               // multiple of 16; 0 gives the bias or zeros
 };
 
+// How a product will be computed: which kernel, and how it is cut. Holds for the sizes and the device that it was made
+// for, whatever the pointers, as long as out_feats is aligned to 16 bytes if it was.
+struct W8A8Plan {
+  const w8a8::Configuration* configuration;  // null for zero rows or columns
+  int splits;                                // parts along K
+  int channels;                              // of a tile, for the kernels that take any number
+  size_t workspace_bytes;                    // scratch memory that the product needs; 0 for most sizes
+};
+
+// Makes the plan for the current device. Of the pointers in `params`, the alignment of out_feats matters; nothing is
+// read through them. cudaErrorInvalidValue for sizes outside the bounds above.
+cudaError_t w8a8_gemm_plan(const W8A8GemmParams& params, W8A8Plan* plan);
+
 // out[i, j] = (sum_k in_feats[i, k] * kernel[j, k]) * wscales[j] * ascales[i] + bias[j]
 //
 // The sum is exact in int32 for k < 131072 = 2^31 / 128^2; from there on sums of extreme values may wrap. Scales and
 // bias are applied in fp32, with one rounding to fp16 at the end, to inf where the result leaves fp16's range. All bits
 // are the same on every run: integer sums do not depend on their order.
 //
-// `workspace` is 16-byte aligned device memory of w8a8_gemm_workspace_bytes(params) bytes (null is fine for 0); it
-// needs no initial contents and may be reused once the stream has passed this call. Runs on the current device and on
-// `stream`, never synchronizes, can be captured in a graph. Returns cudaErrorInvalidValue for sizes or alignments
-// outside the bounds above, else the error of the launch. Zero rows or zero columns launch nothing.
-cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, void* workspace, cudaStream_t stream);
-
-// Bytes of scratch memory launch_w8a8_gemm wants for these sizes on the current device. Of the pointers in `params`,
-// the alignment of out_feats matters; nothing is read through them. 0 for most sizes.
-size_t w8a8_gemm_workspace_bytes(const W8A8GemmParams& params);
+// `plan` was made for these parameters. `workspace` is 16-byte aligned device memory of plan.workspace_bytes bytes
+// (null is fine for 0); it needs no initial contents and may be reused once the stream has passed this call. Runs on
+// the current device and on `stream`, never synchronizes, can be captured in a graph. Returns cudaErrorInvalidValue for
+// sizes or alignments outside the bounds above, else the error of the launch. Zero rows or zero columns launch nothing.
+cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, const W8A8Plan& plan, void* workspace, cudaStream_t stream);
 
 }  // namespace awq

@@ -7,48 +7,15 @@
 
 #include <cuda_fp16.h>
 
-#include <algorithm>
-#include <cstdint>
-
+#include "csrc/common/device.h"
 #include "csrc/common/mma_int8.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
+#include "csrc/w8a8/gemm_mma.h"
 
 namespace awq::w8a8 {
 
 constexpr int kChunkBytes = 16;  // what cp.async moves and a row of an ldmatrix matrix holds
-constexpr int kMmaM = 16, kMmaN = 8, kMmaK = 32;
-
-template <int kTileM_, int kTileN_, int kTileK_, int kStages_, int kWarpsM_, int kWarpsN_, int kWarpsK_,
-          int kBlocksPerSm_>
-struct MmaConfig {  // tile sizes in elements, which are bytes
-  static constexpr int kTileM = kTileM_, kTileN = kTileN_, kTileK = kTileK_, kStages = kStages_;
-  static constexpr int kWarpsM = kWarpsM_, kWarpsN = kWarpsN_, kWarpsK = kWarpsK_;
-  static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kGroupThreads = 32 * kWarpsM * kWarpsN;  // threads that cover the tile once
-  static constexpr int kThreads = kGroupThreads * kWarpsK;
-
-  // One warp's part.
-  static constexpr int kWarpM = kTileM / kWarpsM, kWarpN = kTileN / kWarpsN;
-  static constexpr int kMmasM = kWarpM / kMmaM, kMmasN = kWarpN / kMmaN;
-  static constexpr int kSums = kMmasM * kMmasN * 4;        // int32 sums of a thread
-  static constexpr int kSteps = kTileK / kMmaK / kWarpsK;  // products along K per stage
-
-  // Shared memory: the stages, later the same bytes hold sums of the other warps along K, then the fp16 output.
-  static constexpr int kStageBytes = (kTileM + kTileN) * kTileK;
-  static constexpr int kSumBytes = (kWarpsK - 1) * kGroupThreads * kSums * 4;
-  // 16 bytes of padding turn the rows by four banks, so that a warp's eight rows of half2 do not collide.
-  static constexpr int kOutRowElems = kTileN + 8;
-  static constexpr int kOutBytes = kTileM * kOutRowElems * 2;
-  static constexpr int kSmemBytes = std::max({kStages * kStageBytes, kSumBytes, kOutBytes});
-
-  static_assert(kTileM % (kWarpsM * kMmaM) == 0, "a warp's rows are whole products");
-  static_assert(kTileN % (kWarpsN * 2 * kMmaN) == 0, "one ldmatrix brings the columns of two products");
-  static_assert(kTileK % (kMmaK * kWarpsK) == 0 && kSteps >= 2, "the pipeline needs two steps per stage");
-  static_assert(kTileK == 64 || kTileK % 128 == 0, "swizzle() is made for these row lengths");
-  static_assert(kStages >= 2, "one stage to read, one to fill");
-  static_assert(kThreads <= 1024, "MmaConfig: too many warps");
-};
 
 struct MmaParams {
   const int8_t* in_feats;  // [m, k]
@@ -344,6 +311,43 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm) w8a8_m
   if (place.group == 0) scale_to_smem<Config>(sums, out_tile, p, first_row, first_column, place);
   __syncthreads();
   store_tile<Config>(out_tile, p, first_row, first_column);
+}
+
+template <typename Config>
+cudaError_t launch_gemm_mma(const W8A8GemmParams& p, const W8A8Plan& plan, void* workspace, cudaStream_t stream) {
+  const int64_t stages = std::max<int64_t>((p.k + Config::kTileK - 1) / Config::kTileK, 1);
+  MmaParams q{};
+  q.in_feats = p.in_feats;
+  q.kernel = p.kernel;
+  q.wscales = static_cast<const __half*>(p.wscales);
+  q.ascales = static_cast<const __half*>(p.ascales);
+  q.bias = static_cast<const __half*>(p.bias);
+  q.out = static_cast<__half*>(p.out_feats);
+  q.m = p.m;
+  q.n = p.n;
+  q.k = p.k;
+  q.tiles_m = (p.m + Config::kTileM - 1) / Config::kTileM;
+  q.tiles_n = (p.n + Config::kTileN - 1) / Config::kTileN;
+  q.stages_per_split = (stages + plan.splits - 1) / plan.splits;
+  q.splits = plan.splits;
+  q.whole_rows = p.n % kVecElems<__half> == 0 && is_aligned(p.out_feats);
+  const int64_t tiles = q.tiles_m * q.tiles_n;
+  if (plan.splits > 1) {
+    q.arrivals = static_cast<unsigned*>(workspace);
+    q.partial_sums = reinterpret_cast<int4*>(static_cast<char*>(workspace) + arrival_bytes(tiles));
+    if (const cudaError_t error = cudaMemsetAsync(workspace, 0, arrival_bytes(tiles), stream); error != cudaSuccess) {
+      return error;
+    }
+  }
+
+  const auto kernel = w8a8_mma_kernel<Config>;
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
+      error != cudaSuccess) {
+    return error;
+  }
+  kernel<<<dim3(static_cast<unsigned>(tiles), plan.splits), Config::kThreads, Config::kSmemBytes, stream>>>(q);
+  return checked_launch();
 }
 
 }  // namespace awq::w8a8

@@ -1,0 +1,33 @@
+// The rows of dispatch tables: ranges of problem sizes and what computes them. Host code. The tables are written by
+// bench/tune.py from measurements.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "csrc/common/device.h"
+
+namespace awq {
+
+constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+
+// What a multiprocessor has to compute: tiles of 128 x 128 results, in percent. At 100 each has one.
+inline int64_t load_percent(int64_t m, int64_t n, const DeviceInfo& device) {
+  return (m + 127) / 128 * n * 100 / (int64_t{128} * device.sm_count);
+}
+
+// Serves problems up to these sizes that no row before it serves.
+template <class Configuration>
+struct TuningRow {
+  int64_t max_m;
+  int64_t max_load_percent;
+  int64_t max_k;
+  const Configuration* configuration;
+  int waves;  // the problem is cut finer until it fills so many waves of blocks; 0: it is not
+
+  bool holds(int64_t m, int64_t load_percent, int64_t k) const {
+    return m <= max_m && load_percent <= max_load_percent && k <= max_k;
+  }
+};
+
+}  // namespace awq
