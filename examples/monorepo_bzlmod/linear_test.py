@@ -26,9 +26,9 @@ class LinearTest(unittest.TestCase):
         self.check("cuda")
 
     def test_wrong_arguments_are_named(self) -> None:
-        x = torch.zeros(16, 512, dtype=torch.float16)
+        x = torch.zeros(1, 16, 512, dtype=torch.float16)
         with self.assertRaisesRegex(ValueError, "layernorm_forward_cuda: .* must be on a CUDA device"):
-            awq_inference_engine.layernorm_forward_cuda(x, x[0], x.clone(), 1e-6)
+            awq_inference_engine.layernorm_forward_cuda(x, x[0, 0], x.clone(), 1e-6)
 
 
 if __name__ == "__main__":
