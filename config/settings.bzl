@@ -2,7 +2,7 @@
 
 load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIST")
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//third_party/cuda:info.bzl", "CudaSourceInfo")
 load("//third_party/torch:info.bzl", "TorchInfo")
@@ -82,7 +82,7 @@ def _cuda_build_impl(ctx):
         found = check_toolchain(getattr(compiler, "path", compiler), ctx.attr.cuda[BuildSettingInfo].value)
 
     # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
-    if not found and find_cpp_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
+    if not found and find_cc_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
         found = check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], version)
     archs = None
     if not found:
@@ -106,7 +106,7 @@ cuda_build = rule(
         "cuda": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Which toolkit is asked for."),
         "source": attr.label(mandatory = True, providers = [CudaSourceInfo], doc = "Where the selected toolkit comes from."),
     },
-    toolchains = use_cpp_toolchain() + [config_common.toolchain_type(_CUDA_TOOLCHAIN_TYPE, mandatory = False)],
+    toolchains = use_cc_toolchain() + [config_common.toolchain_type(_CUDA_TOOLCHAIN_TYPE, mandatory = False)],
 )
 
 def _torch_check_impl(ctx):
@@ -179,7 +179,7 @@ def arch_config_settings(name, build):
             native.config_setting(
                 name = "{}_{}".format(kind, arch),
                 flag_values = {":" + helper: "yes"},
-                visibility = ["//visibility:public"],
+                visibility = ["//:__subpackages__"],
             )
 
 def hopper_config_setting(name, build):
@@ -201,7 +201,7 @@ def hopper_config_setting(name, build):
     native.config_setting(
         name = name,
         flag_values = {":" + name + "_wanted": "yes"},
-        visibility = ["//visibility:public"],
+        visibility = ["//:__subpackages__"],
     )
 
 def selected_archs():
@@ -246,7 +246,7 @@ def nvcc_threads_config_setting(name, build):
     native.config_setting(
         name = name,
         flag_values = {":" + name + "_wanted": "yes"},
-        visibility = ["//visibility:public"],
+        visibility = ["//:__subpackages__"],
     )
 
 def _arch_list_file_impl(ctx):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 from consumer import Consumer
+from workspace import ROOT
 
 TOOLKIT_FILES = ("bin/bin2c", "bin/crt/link.stub", "bin/fatbinary", "bin/nvcc", "bin/nvlink", "bin/ptxas", "include/cuda_runtime.h")
 TORCH_FILES = ("version.py", "include/torch/extension.h") + tuple(
@@ -180,6 +181,23 @@ def test_nothing_is_fetched_for_it(consumer: Consumer, actions: str) -> None:
         "awq_environment",
         "awq_torch",
     }
+
+
+def test_what_is_public_is_listed(consumer: Consumer) -> None:
+    """docs/monorepo.md and docs/settings.md name what this project offers, and nothing else can be depended on."""
+    here = f"@{consumer.repository}//"
+    packages = [":all", "bazel/...", "config/...", "csrc/...", "python/...", "third_party/cuda/...", "third_party/torch/..."]
+    query = f"visible(//:linear, {' + '.join(here + package for package in packages)})"
+    printed = consumer.check(consumer.bazel("query", "--noshow_progress", "--output=label_kind", query))
+    found = {(kind, target) for kind, target in re.findall(r"^(\w+) rule @@?[^/]*(//\S+)$", printed, re.M)}
+    by_value = {target for kind, target in found if kind == "config_setting" and target != "//config:with_gpu"}
+    assert all(re.fullmatch(r"//config:(cuda|python|torch)_[\d.a-z]+", target) for target in by_value), by_value
+
+    pages = "\n".join((ROOT / "docs" / page).read_text() for page in ("monorepo.md", "settings.md"))
+    cells = [row.split(" | ")[0] for row in re.findall(r"^\| (.*)", pages, re.M)]
+    listed = {target for cell in cells for target in re.findall(r"`(?:--)?(//[\w/]*(?::\w+)?)`", cell)}
+    public = {target for _, target in found} - by_value
+    assert {re.sub(r"/(\w+):\1$", r"/\1", target) for target in public} == listed
 
 
 def test_its_toolkit_has_to_be_named(consumer: Consumer, choices: list[str]) -> None:

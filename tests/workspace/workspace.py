@@ -81,7 +81,7 @@ def shared_repositories_of_a_dependency(repository: str, repo_name: str, folder:
         (folder / name).mkdir(parents=True)
         for entry in unpacked_folder.iterdir():
             if entry.name == "BUILD.bazel":
-                text = re.sub(r"@@(_main)?//", f"@@{repo_name}//", entry.read_text())
+                text = re.sub(r"\"@@?//", f'"@@{repo_name}//', entry.read_text())
                 (folder / name / entry.name).write_text(text)
             else:
                 (folder / name / entry.name).symlink_to(entry)

@@ -11,19 +11,16 @@ def _torch_cc_impl(ctx):
     return [
         ctx.attr.cc[CcInfo],
         ctx.attr.info[TorchInfo],
-        DefaultInfo(files = depset(transitive = [
-            ctx.attr.package[DefaultInfo].files,
-            ctx.attr.package[DefaultInfo].default_runfiles.files,
-        ])),
+        DefaultInfo(files = ctx.attr.about[DefaultInfo].files),
     ]
 
 torch_cc = rule(
     implementation = _torch_cc_impl,
     doc = "PyTorch from targets for each of its sides.",
     attrs = {
+        "about": attr.label(mandatory = True, doc = "torch/version.py and, as far as there is one, the licence."),
         "cc": attr.label(mandatory = True, providers = [CcInfo], doc = "Headers and libraries, libtorch_python among them."),
         "info": attr.label(mandatory = True, providers = [TorchInfo], doc = "What it is."),
-        "package": attr.label(mandatory = True, doc = "Its files."),
     },
     provides = [CcInfo, TorchInfo],
 )
