@@ -38,7 +38,9 @@ def row(flag: str) -> list[str]:
 def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
     assert FLAGS
     first_cells = [cells[0] for cells in rows(SETTINGS)]
-    in_table = [name for cell in first_cells if cell.startswith("--//") for name in re.findall(r"--//config:(\w+)", cell)]
+    in_table = [
+        name for cell in first_cells if cell.startswith("--//") for name in re.findall(r"--//config:(\w+)", cell)
+    ]
     assert sorted(FLAGS) == sorted(in_table)
 
 

@@ -1,6 +1,7 @@
 """A linear layer with 4-bit weights: on a GPU by the kernels, on a CPU by their reference."""
 
 import torch  # before the module, which needs its libraries
+
 from awq_kernels import packing, reference
 
 import awq_inference_engine  # isort: skip

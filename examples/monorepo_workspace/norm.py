@@ -1,6 +1,7 @@
 """RMSNorm: on a GPU by the kernel, on a CPU by its reference."""
 
 import torch  # before the module, which needs its libraries
+
 from awq_kernels import reference
 
 import awq_inference_engine  # isort: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import re
 import subprocess
 
@@ -16,7 +15,9 @@ FRUGAL = {"bf16": "false", "cuda_archs": "9.0"}
 class Consumer(workspace.Checkout):
     """Builds an example, in which this workspace's repository may have another name."""
 
-    def __init__(self, example: str, repository: str = "awq_kernels", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, example: str, repository: str = "awq_kernels", environment: dict[str, str] | None = None
+    ) -> None:
         super().__init__(example, environment)
         self.repository = repository
         self.folder = self.root / "examples" / example
@@ -24,7 +25,9 @@ class Consumer(workspace.Checkout):
             if path.exists():
                 text = re.sub(r"@awq_kernels\b(?!//)", f"@{repository}//:awq_kernels", path.read_text())
                 text = text.replace("@awq_kernels//", f"@{repository}//")
-                text = text.replace('bazel_dep(name = "awq_kernels"', f'bazel_dep(name = "awq_kernels", repo_name = "{repository}"')
+                text = text.replace(
+                    'bazel_dep(name = "awq_kernels"', f'bazel_dep(name = "awq_kernels", repo_name = "{repository}"'
+                )
                 text = text.replace('\n    name = "awq_kernels",', f'\n    name = "{repository}",')
                 path.write_text(text)
 
@@ -42,7 +45,11 @@ class Consumer(workspace.Checkout):
         version = os.environ["BUILT_FOR_PYTHON"]
         for path in (self.folder / "MODULE.bazel", self.folder / "WORKSPACE"):
             if path.exists():
-                text = path.read_text().replace("3.11", version).replace("python_3_11", f"python_{version.replace('.', '_')}")
+                text = (
+                    path.read_text()
+                    .replace("3.11", version)
+                    .replace("python_3_11", f"python_{version.replace('.', '_')}")
+                )
                 path.write_text(text)
 
     def check(self, result: subprocess.CompletedProcess[str]) -> str:

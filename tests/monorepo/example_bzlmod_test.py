@@ -12,7 +12,9 @@ from consumer import Consumer
 def test_the_example_builds_and_passes() -> None:
     with Consumer("monorepo_bzlmod") as consumer:
         consumer.use_python_of_this_build()
-        shared = workspace.shared_repositories_of_a_dependency("awq_kernels", "awq_kernels~", workspace.scratch() / "shared")
+        shared = workspace.shared_repositories_of_a_dependency(
+            "awq_kernels", "awq_kernels~", workspace.scratch() / "shared"
+        )
         options = [*consumer.frugal(), *shared, "--noshow_progress"]
         consumer.check(consumer.bazel("build", *options, "//..."))
         summary = consumer.check(consumer.bazel("test", *options, "//..."))

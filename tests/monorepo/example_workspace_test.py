@@ -27,5 +27,7 @@ def test_the_example_builds_and_passes_with_the_repository_under_another_name() 
 def test_this_workspace_is_analysed_without_modules() -> None:
     with workspace.Checkout("without-modules") as checkout:
         options = [*workspace.flags(), *workspace.shared_repositories()]
-        result = checkout.bazel("build", "--config=workspace", "--nobuild", *options, "//:all", "//csrc/...", "//python/...")
+        result = checkout.bazel(
+            "build", "--config=workspace", "--nobuild", *options, "//:all", "//csrc/...", "//python/..."
+        )
         assert result.returncode == 0, result.stdout[-6000:]

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-from workspace import Checkout
+from workspace import Checkout, stand_in_for_python
 
 CHECKED = "//config:torch_check"
 PARTS = ("  found:    ", "  expected: ", "  cure:     ")
@@ -214,7 +214,11 @@ def test_python_outside_the_range(workspace: Checkout, environment: dict[str, st
     assert_refused(outcome, "--//config:python=3.9", "3.10, 3.11, 3.12, 3.13")
 
 
-def test_pytorch_that_has_no_wheel_for_the_python(workspace: Checkout, environment: dict[str, str]) -> None:
+def test_pytorch_that_has_no_wheel_for_the_python(
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    stand_in_for_python(tmp_path, "3.13")
+    environment["PATH"] = f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"
     command = ["build", "--nobuild", "--config=torch2.3", "--config=local_cuda", "--//config:python=3.13", CHECKED]
     result = workspace.bazel(*command, **environment)
     outcome = (result.returncode == 0, result.stdout)
@@ -264,7 +268,7 @@ def test_toolkit_from_redistributable_archives(workspace: Checkout, tmp_path: pa
     here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
     versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
     try:
-        command = ["build", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
+        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
         damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
         whole = damaged.read_bytes()
         damaged.write_bytes(whole + b"more")

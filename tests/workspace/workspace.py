@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]  # through the runfiles' link
 
 COMPILERS = ("CppCompile", "CppLink", "CppArchive", "CudaCompile")
 
-# Canonical names of the repositories of //third_party, by what the workspace is: bzlmod (Bazel 7; 8 and newer), WORKSPACE.
+# Canonical names of //third_party's repositories in bzlmod mode (Bazel 7, newer ones) and in WORKSPACE mode.
 _CANONICAL = ("_main~dependencies~{}", "+dependencies+{}", "{}")
 # The same in a workspace that includes this one under the name given first.
 _CANONICAL_INCLUDED = ("{0}~~dependencies~{1}", "{0}++dependencies+{1}", "{1}")
@@ -88,6 +88,23 @@ def shared_repositories_of_a_dependency(repository: str, repo_name: str, folder:
         for canonical in _CANONICAL_INCLUDED:
             options.append(f"--override_repository={canonical.format(repository, name)}={folder / name}")
     return options
+
+
+def stand_in_for_python(folder: pathlib.Path, version: str) -> None:
+    """Puts a python of that version into a folder for PATH: it says what it is, and has an empty header."""
+    program = folder / f"python{version}"
+    facts = {
+        "executable": str(program),
+        "version": version,
+        "cpython": True,
+        "include": str(folder / "include"),
+        "has_headers": True,
+        "has_pip": True,
+    }
+    (folder / "include").mkdir()
+    (folder / "include/Python.h").touch()
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(facts)}'\n")
+    program.chmod(0o755)
 
 
 def _ignored(_: str, names: list[str]) -> set[str]:

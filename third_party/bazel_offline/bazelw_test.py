@@ -148,7 +148,9 @@ class OfflineRcTest(unittest.TestCase):
             lines = [line for line in file.read().splitlines() if "override_" in line]
         folders = {"module": {}, "repository": {}}
         for line in lines:
-            kind, name, folder = re.fullmatch(r'common "--override_(\w+)=(\w+)=(%(?:bazel|checkout)%/.+)"', line).groups()
+            kind, name, folder = re.fullmatch(
+                r'common "--override_(\w+)=(\w+)=(%(?:bazel|checkout)%/.+)"', line
+            ).groups()
             folders[kind][name] = folder
         del folders["repository"]["awq_rules_setup"]  # WORKSPACE alone has it
         self.assertEqual(folders["module"], folders["repository"])
