@@ -275,6 +275,28 @@ def test_report_from_results(tmp_path: Path) -> None:
     assert (tmp_path / "again" / "report.md").read_text().startswith("# Benchmark")
 
 
+def test_reference_of_another_run(tmp_path: Path) -> None:
+    first, second, *_ = CASES
+    other = run_of(measurement(first, us=33.0, error=0.5))
+    other.machine.update({"awq_inference_engine": "1.0 MB, sha256 abc", "date": "today"})
+    other.save(tmp_path / "other.json")
+    run_of(measurement(first), measurement(second)).save(tmp_path / "results.json")
+    out = tmp_path / "out"
+    files = ["--from-results", str(tmp_path / "results.json"), "--reference", str(tmp_path / "other.json")]
+    assert main.main(["--quick", *files, "--out", str(out)]) == 0
+    assert "(1.0 MB, sha256 abc, measured today, 1 of its results beyond the bound)" in (out / "report.md").read_text()
+    assert [m.reference_us for m in Run.load(out / "results.json").measurements] == [33.0, None]
+
+
+def test_results_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    for file in (tmp_path / "results.json", tmp_path / "missing.json"):
+        with pytest.raises(SystemExit) as exit_info:
+            main.main(["--reference", str(file)])
+        assert exit_info.value.code == 2
+        assert "argument --reference: not results that a run wrote" in capsys.readouterr().err
+
+
 def test_plots(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from plots import write_plots

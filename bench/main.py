@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     options = _parse(arguments)
     if options.from_results:
-        run = Run.load(_path(options.from_results))
+        run = options.from_results
     else:
         cases = [case for case in CASES if options.only.search(case.name) and options.dtype in case.dtypes]
         layers = [layer for layer in LAYERS if options.only.search(layer.name)]
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"bench: {reason}", file=sys.stderr)
             return reason.status
 
+    if options.reference:
+        run = run.with_reference(options.reference)
     out = _path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     run.save(out / "results.json")
@@ -70,7 +72,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few repetitions, no plots")
     parser.add_argument("--host", action="store_true", help="nothing but the host's time per call")
     parser.add_argument("--list", action="store_true", help="print the cases' names and stop")
-    parser.add_argument("--from-results", metavar="FILE", help="no measuring: report and plots of a results.json")
+    parser.add_argument(
+        "--reference",
+        type=_results,
+        metavar="FILE",
+        help="results.json of a run with other modules on this GPU: the reports' reference column",
+    )
+    parser.add_argument(
+        "--from-results", type=_results, metavar="FILE", help="no measuring: report and plots of a results.json"
+    )
     return parser.parse_args(arguments)
 
 
@@ -79,6 +89,13 @@ def _expression(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise argparse.ArgumentTypeError(f"not a regular expression: {error}") from error
+
+
+def _results(name: str) -> Run:
+    try:
+        return Run.load(_path(name))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"not results that a run wrote: {error}") from error
 
 
 def _path(name: str) -> Path:

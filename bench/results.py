@@ -30,7 +30,7 @@ class Measurement:
         operations: at least.
         unit: of the operations.
         target_us: microseconds it should take on an H200, if stated.
-        reference_us: microseconds the public AWQ kernel took on an H200, if known.
+        reference_us: microseconds the public AWQ kernel took on an H200, or the run that `Run.reference` names.
         us: microseconds it took, the median; None if it failed.
         spread_us: 10th and 90th percentile.
         floor_us: microseconds it takes at least by the run's ceilings.
@@ -128,6 +128,7 @@ class Run:
         measurements: in the order of the cases.
         host: host times.
         layers: decoder layers.
+        reference: what the reference times are of, if not of the public AWQ kernels.
     """
 
     machine: dict[str, str]
@@ -137,6 +138,16 @@ class Run:
     measurements: list[Measurement]
     host: list[HostTime]
     layers: list[LayerMeasurement] = field(default_factory=list)
+    reference: str = ""
+
+    def with_reference(self, other: Run) -> Run:
+        """With another run's times for the reference's, case by case; none where the other has none."""
+        times = {m.name: m.us for m in other.measurements}
+        measurements = [dataclasses.replace(m, reference_us=times.get(m.name)) for m in self.measurements]
+        module = other.machine.get("awq_inference_engine", "modules unknown")
+        date = other.machine.get("date", "at an unknown time")
+        reference = f"{module}, measured {date}, {len(other.wrong())} of its results beyond the bound"
+        return dataclasses.replace(self, measurements=measurements, reference=reference)
 
     def wrong(self) -> list[Measurement]:
         """Those that failed, or whose error is above the bound or NaN."""

@@ -54,8 +54,8 @@ cudaError_t launch(const SiluAndMulParams& p, cudaStream_t stream) {
   const int64_t row_blocks = (p.tokens + block.y - 1) / block.y;
   const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
                   static_cast<unsigned>(row_blocks < kMaxGridY ? row_blocks : kMaxGridY));
-  return launch_overlapping(silu_and_mul_kernel<T, kCount>, {grid, block}, stream, static_cast<const T*>(p.input),
-                            static_cast<T*>(p.out), p.tokens, p.d);
+  return launch_overlapping_if_short(silu_and_mul_kernel<T, kCount>, {grid, block}, stream,
+                                     static_cast<const T*>(p.input), static_cast<T*>(p.out), p.tokens, p.d);
 }
 
 }  // namespace silu_and_mul

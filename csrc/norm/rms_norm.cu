@@ -52,9 +52,9 @@ struct Launch {
     const bool whole =
         p.channels % kVecElems<T> == 0 && is_aligned(p.input) && is_aligned(p.gamma) && is_aligned(p.out);
     const auto kernel = whole ? rms_norm_kernel<T, Config, true> : rms_norm_kernel<T, Config, false>;
-    return launch_overlapping(kernel, {row_blocks<Config>(p.tokens), Config::kBlockThreads}, stream,
-                              static_cast<const T*>(p.input), static_cast<const T*>(p.gamma), static_cast<T*>(p.out),
-                              p.tokens, static_cast<int>(p.channels), p.eps);
+    return launch_overlapping_if_short(kernel, {row_blocks<Config>(p.tokens), Config::kBlockThreads}, stream,
+                                       static_cast<const T*>(p.input), static_cast<const T*>(p.gamma),
+                                       static_cast<T*>(p.out), p.tokens, static_cast<int>(p.channels), p.eps);
   }
 };
 

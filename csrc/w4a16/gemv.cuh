@@ -14,6 +14,7 @@
 //   mma token tile t:                 column g of B is token 8t + g
 #pragma once
 
+#include "csrc/common/launch.cuh"
 #include "csrc/common/mma.cuh"
 #include "csrc/w4a16/launch.h"
 #include "csrc/w4a16/weights.cuh"
@@ -212,6 +213,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 
   GemvReader<Config, T, Layout> reader(args, first_channel);
   WeightStep ring[Config::kStepsAhead];
+  ptx::wait_for_previous_kernel();
 #pragma unroll
   for (int i = 0; i < Config::kStepsAhead; ++i) {
     if (i < steps) reader.load_weights(ring[i], args, runs);
@@ -259,11 +261,9 @@ cudaError_t launch_gemv(const Args& args, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels),
                   static_cast<unsigned>((args.m + Config::kTokens - 1) / Config::kTokens));
   if (args.runs_per_group % kStepRuns == 0) {
-    gemv_kernel<Config, T, Layout, true><<<grid, Config::kThreads, 0, stream>>>(args);
-  } else {
-    gemv_kernel<Config, T, Layout, false><<<grid, Config::kThreads, 0, stream>>>(args);
+    return launch_overlapping(gemv_kernel<Config, T, Layout, true>, {grid, Config::kThreads}, stream, args);
   }
-  return checked_launch();
+  return launch_overlapping(gemv_kernel<Config, T, Layout, false>, {grid, Config::kThreads}, stream, args);
 }
 
 }  // namespace awq::w4a16

@@ -465,6 +465,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       std::conditional_t<Config::kShareActivations, SharedActivations<Config>, GlobalActivations<Config>>;
   TileReader<Config, Layout, kGroupPerStep> reader(args, shape);
   StepWeights<kGroupPerStep> ring[Config::kStepsAhead];
+  ptx::wait_for_previous_kernel();
 #pragma unroll
   for (int i = 0; i < Config::kStepsAhead; ++i) reader.load(ring[i]);
 
@@ -516,15 +517,15 @@ cudaError_t launch_persistent_gemv(const Args& args, cudaStream_t stream) {
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
   const TileLoopShape shape = tile_loop_shape<Config>(args, device);
-  const int smem_bytes =
-      static_cast<int>(shape.tile_sums_offset_bytes + shape.tile_sums * Config::tile_sum_bytes(args.m));
+  const LaunchShape launch_shape = {
+      static_cast<unsigned>(shape.blocks), Config::kThreads,
+      static_cast<size_t>(shape.tile_sums_offset_bytes + shape.tile_sums * Config::tile_sum_bytes(args.m))};
   const auto launch = [&](auto kernel) {
     // The same for every launch, as another thread may be about to launch with another size.
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, device.max_smem_bytes_per_block);
     if (error != cudaSuccess) return error;
-    kernel<<<shape.blocks, Config::kThreads, smem_bytes, stream>>>(args, shape);
-    return checked_launch();
+    return launch_overlapping(kernel, launch_shape, stream, args, shape);
   };
   return args.runs_per_group % kStepRuns == 0 ? launch(persistent_gemv_kernel<Config, T, Layout, true>)
                                               : launch(persistent_gemv_kernel<Config, T, Layout, false>);

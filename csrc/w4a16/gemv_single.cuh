@@ -93,6 +93,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 
   const auto exists = [&](int i) { return warp + i * Config::kWarps < shape.steps; };
 
+  ptx::wait_for_previous_kernel();
   // The warp's part of the activations, kStepBytes per step; half the warp copies one.
   uint8_t* const rows = smem + warp * shape.steps_per_warp * kStepBytes;
   const auto row = [&](int i) { return rows + i * kStepBytes; };
@@ -165,13 +166,11 @@ cudaError_t launch_single_row_gemv(const Args& args, cudaStream_t stream) {
   shape.steps_per_warp = static_cast<int>(Config::steps_per_warp(args.k));
   shape.group_reciprocal = group_reciprocal(args);
   const auto blocks = static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels);
-  const int smem_bytes = static_cast<int>(Config::row_bytes(args.k));
+  const LaunchShape launch_shape = {blocks, Config::kThreads, static_cast<size_t>(Config::row_bytes(args.k))};
   if (shape.steps_per_warp <= Config::kStepsAhead) {
-    single_row_kernel<Config, T, Layout, true><<<blocks, Config::kThreads, smem_bytes, stream>>>(args, shape);
-  } else {
-    single_row_kernel<Config, T, Layout, false><<<blocks, Config::kThreads, smem_bytes, stream>>>(args, shape);
+    return launch_overlapping(single_row_kernel<Config, T, Layout, true>, launch_shape, stream, args, shape);
   }
-  return checked_launch();
+  return launch_overlapping(single_row_kernel<Config, T, Layout, false>, launch_shape, stream, args, shape);
 }
 
 }  // namespace awq::w4a16
