@@ -184,6 +184,17 @@ def test_nothing_is_fetched_for_it(consumer: Consumer, actions: str) -> None:
     }
 
 
+def test_the_example_names_versions_that_are_tested() -> None:
+    """What the example asks for is what this workspace asks for, so that it raises no version."""
+
+    def versions(path: str) -> dict[str, str]:
+        return dict(re.findall(r'bazel_dep\(name = "(\w+)", version = "([\d.]+)"\)', (ROOT / path).read_text()))
+
+    named = versions("examples/monorepo_bzlmod/MODULE.bazel")
+    [own] = re.findall(r'^    version = "([\d.]+)",$', (ROOT / "MODULE.bazel").read_text(), re.M)
+    assert named and named.items() <= (versions("MODULE.bazel") | {"awq_kernels": own}).items()
+
+
 def test_what_is_public_is_listed(consumer: Consumer) -> None:
     """docs/monorepo.md and docs/settings.md name what this project offers, and nothing else can be depended on."""
     here = f"@{consumer.repository}//"
