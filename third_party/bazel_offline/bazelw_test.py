@@ -23,9 +23,10 @@ class LauncherTest(unittest.TestCase):
             os.mkdir(path)
         for name in ("bazelw", ".bazelversion"):
             shutil.copy(os.path.join(_ROOT, name), self.root)
-        self.template = os.path.join(self.root, "third_party/bazel_offline/offline.bazelrc")
-        os.makedirs(os.path.dirname(self.template))
-        with open(self.template, "w", encoding="utf-8") as file:
+        open(os.path.join(self.root, "MODULE.bazel"), "w", encoding="utf-8").close()
+        template = os.path.join(self.root, "third_party/bazel_offline/offline.bazelrc")
+        os.makedirs(os.path.dirname(template))
+        with open(template, "w", encoding="utf-8") as file:
             file.write('"--flag=%checkout%/there"\n"--flag=%bazel%/here"\n')
         for name in ("cksum", "mv", "readlink", "sed", "sh", "tr"):
             os.symlink(shutil.which(name), os.path.join(self.bin, name))
@@ -120,7 +121,7 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual(self.launch("query", "build")[2], "")
         self.assertEqual(self.launch("run", "--config=torch2.6", "//:doctor", "--", "--json")[2], "")
         os.mkdir(os.path.join(self.root, "bazel-out"))
-        self.assertEqual(self.launch("build", "//...")[2], "")
+        self.assertEqual(self.launch("build", "//...", cwd=os.path.join(self.root, "third_party"))[2], "")
 
     def test_no_home(self):
         status, _, errors = self.launch("info", HOME=None)
