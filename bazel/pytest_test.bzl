@@ -2,7 +2,21 @@
 
 load("@rules_python//python:defs.bzl", "py_test")
 
-def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size = "medium", **kwargs):
+def only_where(setting):
+    """The `target_compatible_with` of a target that Bazel skips where a setting does not hold.
+
+    Args:
+      setting: label of a config_setting.
+
+    Returns:
+      A select() that is a list of constraints.
+    """
+    return select({
+        setting: [],
+        "//conditions:default": ["@platforms//:incompatible"],
+    })
+
+def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size = "medium", target_compatible_with = [], **kwargs):
     """A py_test whose test cases pytest collects from one file.
 
     Args:
@@ -14,6 +28,7 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
       only: an expression over pytest's markers that selects cases, such as "not gpu"; None for all.
       tags: tags of the test.
       size: of the test, for its time-out.
+      target_compatible_with: where it can run, besides what `gpu` asks for; elsewhere Bazel reports it as skipped.
       **kwargs: attributes of py_test.
     """
     runner = Label("//tests:testing/pytest_main.py")
@@ -27,10 +42,7 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
         args = ["$(rootpath {})".format(src)] + (["'-m{}'".format(only)] if only else []),
         main = runner,
         tags = tags + (["gpu", "resources:gpu:1"] if gpu else []),
-        target_compatible_with = select({
-            Label("//config:with_gpu"): [],
-            "//conditions:default": ["@platforms//:incompatible"],
-        }) if gpu else [],
+        target_compatible_with = target_compatible_with + (only_where(Label("//config:with_gpu")) if gpu else []),
         deps = deps + [
             Label("//tests:testing"),
             Label("//third_party/python:pytest"),

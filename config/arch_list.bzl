@@ -18,6 +18,7 @@ _NAMES = {
     "hopper": ["90+PTX"],
     "blackwell": ["100", "103", "120", "121+PTX"],
     "blackwell+tegra": ["110"],
+    "rubin": ["107+PTX"],
 }
 
 # What PyTorch's syntax allows and these kernels do not support.

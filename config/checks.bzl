@@ -22,6 +22,8 @@ load(":problems.bzl", "problem")
 OLDEST_TORCH = (2, 0)
 
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
+_FETCHED_CUDA_CURE = "use one the build brings along: --//config:cuda=" + " or ".join(CUDA_TOOLKITS.keys())
+_FETCHED_TORCH_CURE = "use one the build brings along: --//config:torch=" + " or ".join(TORCH_RELEASES.keys())
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
 
 # ---- the CUDA toolkit -----------------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def check_toolkit(version, where):
         title = "the CUDA toolkit is too old",
         found = "CUDA {} ({})".format(format_version(version), where),
         expected = "CUDA {} or newer is required".format(format_version(OLDEST_CUDA)),
-        cure = "let CUDA_HOME name a newer toolkit, or use one the build brings along: --//config:cuda=" + " or ".join(CUDA_TOOLKITS.keys()),
+        cure = "let CUDA_HOME name a newer toolkit, or " + _FETCHED_CUDA_CURE,
     )
 
 def check_host_compiler(kind, compiler_version, path, cuda):
@@ -314,7 +316,7 @@ def no_torch(where):
         found = where,
         expected = "with --//config:torch=local: a Python that can import torch, or a folder that holds torch/",
         cure = "install PyTorch for that Python, or name it: --repo_env=AWQ_TORCH_PATH=/path/to/site-packages, or\n" +
-               "use one the build brings along: --//config:torch=" + " or ".join(TORCH_RELEASES.keys()),
+               _FETCHED_TORCH_CURE,
     )
 
 def check_torch(version, cuda, where):
@@ -333,15 +335,14 @@ def check_torch(version, cuda, where):
             title = "PyTorch is too old",
             found = "PyTorch {} ({})".format(version, where),
             expected = "PyTorch {} or newer".format(format_version(OLDEST_TORCH)),
-            cure = "upgrade it, or use one the build brings along: --//config:torch=" + " or ".join(TORCH_RELEASES.keys()),
+            cure = "upgrade it, or " + _FETCHED_TORCH_CURE,
         )
     if not cuda:
         return problem(
             title = "PyTorch is built without CUDA",
             found = "PyTorch {} ({}), whose torch.version.cuda is None".format(version, where),
             expected = "a PyTorch built with CUDA",
-            cure = "install a CUDA build (not one marked +cpu or +rocm), or use one the build brings along: --//config:torch=" +
-                   " or ".join(TORCH_RELEASES.keys()),
+            cure = "install a CUDA build (not one marked +cpu or +rocm), or " + _FETCHED_TORCH_CURE,
         )
     return None
 

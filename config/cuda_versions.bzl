@@ -30,13 +30,12 @@ _ROWS = [
     struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = [], flags = [], gcc = 14, clang = 19),
     struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = [], flags = [], gcc = 14, clang = 19),
     struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"], flags = [], gcc = 15, clang = 20),
+    struct(since = (13, 1), add = [], drop = [], flags = [], gcc = 15, clang = 21),
+    struct(since = (13, 4), add = ["107", "107a"], drop = [], flags = [], gcc = 16, clang = 21),
 ]
 
 # The oldest host compilers: C++17, and PyTorch's headers refuse older ones.
 _OLDEST_HOST_COMPILER = {"clang": 9, "gcc": 9}
-
-# Every architecture that some toolkit can build.
-KNOWN_ARCHS = ["70", "75", "80", "86", "87", "88", "89", "90", "90a", "100", "100a", "101", "101a", "103", "103a", "110", "110a", "120", "120a", "121", "121a"]
 
 # Built where nothing else is asked for, as far as the toolkit has them; the newest also as PTX.
 _DEFAULT_ARCHS = ["70", "80", "90"]
@@ -69,6 +68,9 @@ def nvcc_version(text):
 def arch_number(arch):
     """The architecture as a number: 90 for "90" and "90a"."""
     return int(arch.rstrip("af"))
+
+# Every architecture that some toolkit can build, oldest first.
+KNOWN_ARCHS = sorted([arch for row in _ROWS for arch in row.add], key = lambda arch: (arch_number(arch), arch))
 
 def supported_archs(version):
     """The architectures a toolkit can build.

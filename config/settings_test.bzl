@@ -44,6 +44,7 @@ def _supported_archs_test_impl(ctx):
         (12, 8): ada_hopper + ["90a", "100", "100a", "101", "101a", "120", "120a"],
         (12, 9): ada_hopper + ["90a", "100", "100a", "101", "101a", "103", "103a", "120", "120a", "121", "121a"],
         (13, 0): ["75", "80", "86", "87", "88", "89", "90", "90a", "100", "100a", "103", "103a", "110", "110a", "120", "120a", "121", "121a"],
+        (13, 4): ["75", "80", "86", "87", "88", "89", "90", "90a", "100", "100a", "103", "103a", "107", "107a", "110", "110a", "120", "120a", "121", "121a"],
     }.items():
         asserts.equals(env, expected, supported_archs(version), "CUDA {}.{}".format(*version))
     return unittest.end(env)
@@ -86,6 +87,7 @@ def _parse_arch_list_test_impl(ctx):
         "Ampere+Tegra": "87",
         "Blackwell": "100;103;120;121+PTX",
         "Blackwell+Tegra": "110",
+        "Rubin": "107+PTX",
         "Volta": "70+PTX",
     }.items():
         archs, error = parse_arch_list(text)
@@ -144,6 +146,8 @@ def _host_compiler_range_test_impl(ctx):
         ((12, 4), (9, 13), (9, 17)),
         ((12, 8), (9, 14), (9, 19)),
         ((13, 0), (9, 15), (9, 20)),
+        ((13, 2), (9, 15), (9, 21)),
+        ((13, 4), (9, 16), (9, 21)),
     ]:
         asserts.equals(env, gcc, host_compiler_range("gcc", version), "CUDA {}.{}".format(*version))
         asserts.equals(env, clang, host_compiler_range("clang", version), "CUDA {}.{}".format(*version))

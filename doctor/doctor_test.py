@@ -19,6 +19,7 @@ import rendering
 from checkup import PROBLEM, SKIPPED, WARNING, Finding
 
 import doctor
+from testing import fakes
 
 LAUNCHER = str(pathlib.Path(os.environ["DOCTOR"]).absolute())
 CXX11_SYMBOL = "torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string"
@@ -32,18 +33,6 @@ SETTINGS = {
     "registered_cuda_version",
     "torch",
 }
-
-NEEDED_BY_A_TOOLKIT = [
-    "bin/ptxas",
-    "bin/fatbinary",
-    "bin/nvlink",
-    "bin/bin2c",
-    "bin/crt/link.stub",
-    "include/cuda_runtime.h",
-    "include/crt/host_config.h",
-    "include/nv/target",
-    "lib64/libcudart_static.a",
-]
 
 
 class Machine:
@@ -68,15 +57,6 @@ class Machine:
         self.processor = platform.machine()
         self.python_is_installed = True
 
-    def program(self, path: pathlib.Path, script: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("#!/bin/sh\n" + script + "\n", encoding="utf-8")
-        path.chmod(0o755)
-
-    def file(self, path: pathlib.Path, text: str = "") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
     def python(self, version: str = "3.11", *, pip: bool = True, headers: bool = True, torch: str = "") -> None:
         path = self.bin / f"python{version}"
         facts = {
@@ -87,34 +67,25 @@ class Machine:
             "has_headers": headers,
             "has_pip": pip,
         }
-        self.program(path, f"if [ \"$1\" = -I ]; then echo '{json.dumps(facts)}'; else echo '{torch}'; fi")
+        fakes.program(path, f"if [ \"$1\" = -I ]; then echo '{json.dumps(facts)}'; else echo '{torch}'; fi")
 
     def compiler(self, name: str, version: str, cc1plus: str = "/usr/lib/cc1plus") -> None:
         about = f"{'Debian clang' if 'clang' in name else 'gcc (Debian)'} {version}"
-        self.program(
+        fakes.program(
             self.bin / name,
             f'case "$1" in -dump*) echo {version} ;; -print*) echo {cc1plus} ;; *) echo "{about}" ;; esac',
         )
 
     def toolkit(self, name: str, version: str) -> str:
-        home = self.folder / name
-        self.program(home / "bin/nvcc", f'echo "Cuda compilation tools, release {version}, V{version}.99"')
-        for path in NEEDED_BY_A_TOOLKIT:
-            self.file(home / path)
-        (home / "nvvm").mkdir()
-        return str(home)
+        return fakes.toolkit(self.folder / name, version)
 
     def torch(self, name: str, version: str, cuda: str, symbol: str = CXX11_SYMBOL) -> str:
-        site = self.folder / name
-        value = repr(cuda) if cuda else "None"
-        self.file(site / "torch/version.py", f"__version__ = {version!r}\ncuda: Optional[str] = {value}\n")
-        self.file(site / "torch/lib/libc10.so", symbol)
-        return str(site)
+        return fakes.torch(self.folder / name, version, cuda or None, symbol)
 
     def gpus(self, driver: str, cuda: str, *lines: str) -> None:
         listed = "\\n".join(lines)
         banner = f"| NVIDIA-SMI {driver}   Driver Version: {driver}   CUDA Version: {cuda} |"
-        self.program(self.bin / "nvidia-smi", f"if [ $# -gt 0 ]; then printf '{listed}\\n'; else echo '{banner}'; fi")
+        fakes.program(self.bin / "nvidia-smi", f"if [ $# -gt 0 ]; then printf '{listed}\\n'; else echo '{banner}'; fi")
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """The exit status and what was printed."""
@@ -231,7 +202,7 @@ def test_toolkit_without_nvcc(machine: Machine) -> None:
 def test_nvcc_does_not_run(machine: Machine) -> None:
     machine.settings["cuda"] = "local"
     machine.environment["CUDA_PATH"] = machine.toolkit("cuda", "13.0")
-    machine.program(machine.folder / "cuda/bin/nvcc", "echo 'exec format error' >&2; exit 126")
+    fakes.program(machine.folder / "cuda/bin/nvcc", "echo 'exec format error' >&2; exit 126")
     machine.check("cuda", PROBLEM, "nvcc does not run", "exec format error")
 
 
@@ -241,7 +212,7 @@ def test_toolkit_that_is_too_old(machine: Machine) -> None:
     machine.check("cuda", PROBLEM, "too old", "CUDA 10.2", "CUDA 11.0 or newer is required")
 
 
-@pytest.mark.parametrize("missing", NEEDED_BY_A_TOOLKIT)
+@pytest.mark.parametrize("missing", fakes.TOOLKIT_FILES)
 def test_incomplete_toolkit(machine: Machine, missing: str) -> None:
     machine.settings["cuda"] = "local"
     machine.environment["CUDA_HOME"] = machine.toolkit("cuda", "13.0")
@@ -258,7 +229,7 @@ def test_installed_toolkit(machine: Machine) -> None:
 
 def test_toolkits_that_are_not_used_are_named(machine: Machine) -> None:
     machine.environment["CUDA_HOME"] = machine.toolkit("cuda", "12.4")
-    machine.program(machine.bin / "nvcc", 'echo "Cuda compilation tools, release 11.5, V11.5.119"')
+    fakes.program(machine.bin / "nvcc", 'echo "Cuda compilation tools, release 11.5, V11.5.119"')
     found = machine.check("cuda", "ok", "13.0, the toolkit the build brings along")
     assert found["notes"] == [
         f"CUDA_HOME={machine.folder}/cuda: CUDA 12.4; not used without --//config:cuda=local",
@@ -427,7 +398,7 @@ def test_driver_that_is_too_old(machine: Machine) -> None:
 
 
 def test_driver_that_is_not_loaded(machine: Machine) -> None:
-    machine.program(
+    fakes.program(
         machine.bin / "nvidia-smi", "echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18"
     )
     machine.check("driver", WARNING, "version mismatch", "reboot")
@@ -506,7 +477,7 @@ def _launch(path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_launcher_takes_the_first_python_that_will_do(machine: Machine) -> None:
-    machine.program(machine.bin / "python3", "exit 1")
+    fakes.program(machine.bin / "python3", "exit 1")
     (machine.bin / "python3.11").unlink()
     (machine.bin / "python3.10").symlink_to(sys.executable)
     result = _launch(str(machine.bin), "--help")

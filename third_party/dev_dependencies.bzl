@@ -12,15 +12,14 @@ load(":by_python.bzl", "python_tag")
 load(":hub.bzl", "hub_repo")
 load(
     ":versions.bzl",
-    "BENCH_PACKAGES",
     "BUILDIFIER",
     "CUDA_BINARY_TOOLS",
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
+    "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
-    "TEST_PACKAGES",
     "python_lock",
 )
 
@@ -30,7 +29,7 @@ def awq_dev_dependencies():
     doctor_environment_repo(name = "awq_doctor_environment")
     cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
     for version in PYTHON_VERSIONS:
-        for name, packages in {"matplotlib": BENCH_PACKAGES, "pytest": TEST_PACKAGES}.items():
+        for name, packages in PYTHON_PACKAGES.items():
             wheels_repo(
                 name = "awq_{}_{}".format(name, python_tag(version)),
                 lock = python_lock(version),

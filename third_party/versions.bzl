@@ -53,7 +53,7 @@ DEFAULT_PYTHON = "3.11"
 
 _REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
-# The CUDA toolkits that the build can bring along. 13.0 comes as wheels; of older ones NVIDIA publishes no complete
+# The CUDA toolkits that the build can bring along. From 13.0 on they come as wheels; of older ones NVIDIA publishes no complete
 # wheels, but archives, which a manifest lists with their checksums.
 CUDA_TOOLKITS = {
     "11.8": struct(
@@ -70,6 +70,9 @@ CUDA_TOOLKITS = {
     ),
     "13.0": struct(
         lock = Label("//third_party/wheels/locks:cuda_13_0_py311.txt"),
+    ),
+    "13.2": struct(
+        lock = Label("//third_party/wheels/locks:cuda_13_2_py311.txt"),
     ),
 }
 
@@ -88,6 +91,10 @@ TORCH_RELEASES = {
         cuda = "13.0",
         pythons = PYTHON_VERSIONS,
     ),
+    "2.15.0": struct(
+        cuda = "13.2",
+        pythons = ["3.11", "3.12", "3.13"],
+    ),
 }
 
 DEFAULT_TORCH = "2.11.0"
@@ -102,27 +109,30 @@ TORCH_UNUSED_PACKAGES = [
     "triton",
 ]
 
-TEST_PACKAGES = [
-    "hypothesis",
-    "iniconfig",
-    "packaging",
-    "pluggy",
-    "pygments",
-    "pytest",
-    "sortedcontainers",
-]
-
-BENCH_PACKAGES = [
-    "contourpy",
-    "cycler",
-    "fonttools",
-    "kiwisolver",
-    "matplotlib",
-    "packaging",
-    "pillow",
-    "pyparsing",
-    "python-dateutil",
-]
+# Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
+PYTHON_PACKAGES = {
+    "griffe": ["griffelib"],
+    "matplotlib": [
+        "contourpy",
+        "cycler",
+        "fonttools",
+        "kiwisolver",
+        "matplotlib",
+        "packaging",
+        "pillow",
+        "pyparsing",
+        "python-dateutil",
+    ],
+    "pytest": [
+        "hypothesis",
+        "iniconfig",
+        "packaging",
+        "pluggy",
+        "pygments",
+        "pytest",
+        "sortedcontainers",
+    ],
+}
 
 LINT_PACKAGES = [
     "ast-serialize",

@@ -102,7 +102,7 @@ def extension_wheel(name, **kwargs):
 
     Args:
       name: name of the target and of the folder.
-      **kwargs: attributes of the rule.
+      **kwargs: attributes of `_extension_wheel`, `cpu` and `python_tag` excepted, which follow from the settings.
     """
     _extension_wheel(
         name = name,

@@ -35,7 +35,7 @@ constexpr FunctionSpec kRmsNormGeneral = {
     "None; out and, per token, scaling are written",
     {written(tensor("out", kI8, "... C", "")), tensor("input", kFloating, "... C", ""),
      tensor_like("weight", "input", "C", ""), tensor_like("bias", "input", "C", ""),
-     written(tensor("scaling", kF16, "S", "S = T, the number of tokens, or 1 per tensor")),
+     written(tensor("scaling", kF16, "S", "S = T, one per token, or S = 1, one for the tensor")),
      scalar("epsilon", Kind::kFloat, "added to the variance"),
      scalar("use_per_token_quant", Kind::kBool, "whether scales are computed per token", 1)}};
 

@@ -17,7 +17,8 @@ constexpr FunctionSpec kRotaryNeox = {
      written(tensor("query", kFloating | kF64, "B S 1 H head_size", "", Layout::kRows)),
      written(tensor_like("key", "query", "B S 1 Hk head_size", "", Layout::kRows)),
      scalar("head_size", Kind::kInt, "elements per head"),
-     tensor_like("cos_sin_cache", "query", "max_position rot_dim", "rot_dim / 2 cosines, then as many sines")}};
+     tensor_like("cos_sin_cache", "query", "max_position rot_dim",
+                 "rot_dim / 2 cosines, then as many sines; rot_dim even and at most head_size")}};
 
 // The stride from one token to the next; -1 where the tokens are not evenly spaced.
 int64_t token_stride(const at::Tensor& tensor) {
@@ -60,9 +61,10 @@ void rotary_neox(const Arguments& args) {
 constexpr FunctionSpec kRopeWithPos = {
     "fused_rope_with_pos_forward_func",
     "input * cos(freqs) + rotate_half(input) * sin(freqs) on the first d2 elements of each head, the rest copied.\n\n"
-    "The angles of (s, b) are row b * s_len + s of freqs.",
+    "The token at [i, j] turns by the angles in row j * s + i of freqs.",
     "Tensor [s, b, h, d], type of input; laid out as [b, s, h, d] in memory if transpose_output_memory",
-    {tensor("input", kFloating, "s b h d", "", Layout::kStrided), tensor("freqs", kF32, "... d2", "angles, s * b rows"),
+    {tensor("input", kFloating, "s b h d", "", Layout::kStrided),
+     tensor("freqs", kF32, "... d2", "angles in radians, s * b rows; d2 even and at most d"),
      scalar("transpose_output_memory", Kind::kBool, "the result's order in memory")}};
 
 py::object rope_with_pos(const Arguments& args) {

@@ -28,7 +28,8 @@ constexpr FunctionSpec kGemvV2 = {
     "gemv_forward_cuda_new",
     kV2Formula,
     "Tensor [..., N], type of in_feats",
-    {tensor("in_feats", kHalf, "... K", "m rows"), tensor("kernel", kI16, "N/4 K", "packed q, four rows interleaved"),
+    {tensor("in_feats", kHalf, "... K", "m rows; K a multiple of 64 and of G"),
+     tensor("kernel", kI16, "N/4 K", "packed q, four rows interleaved"),
      tensor_like("scaling_factors", "in_feats", "P N",
                  "P is K/G rounded up to 8 (G >= 128), 16 (G = 64) or 32 (G = 32)"),
      tensor_like("zeros", "in_feats", "P N", "-scale * zero point, padded as the scales"),
@@ -39,7 +40,7 @@ constexpr FunctionSpec kGemmV2 = {
     "gemm_forward_cuda_new",
     kV2Formula,
     "Tensor [..., N], type of in_feats",
-    {tensor("in_feats", kHalf, "... K", "any number of rows"),
+    {tensor("in_feats", kHalf, "... K", "any number of rows; K a multiple of 64 and of G"),
      tensor("kernel", kI16, "N/4 K", "packed q, four rows interleaved"),
      tensor_like("scales", "in_feats", "P N", "P tells G: K/G rounded up to 8 (G = 128), 16 (G = 64) or 32 (G = 32)"),
      tensor_like("zeros", "in_feats", "P N", "-scale * zero point, padded as the scales")}};
@@ -106,7 +107,8 @@ constexpr FunctionSpec kGemvV1 = {
     "gemv_forward_cuda",
     kV1Formula,
     "Tensor float16 [M, N]",
-    {tensor("in_feats", kF16, "M K", ""), tensor("kernel", kI32, "N K/8", "packed q"),
+    {tensor("in_feats", kF16, "M K", "K a multiple of G"),
+     tensor("kernel", kI32, "N K/8", "packed q; N a multiple of 4"),
      tensor("scaling_factors", kF16, "N P", "P is K/G rounded up to 8 (G >= 128) or 16 (G = 64)"),
      tensor("zeros", kI32, "N P/8", "packed zero points"),
      scalar("group_size", Kind::kInt, "G: 64 or a multiple of 128")}};

@@ -10,8 +10,8 @@ constexpr FunctionSpec kGemm = {
     "w8a8_gemm_forward_cuda",
     "out_feats = (in_feats @ kernel.T) * wscales[n] * ascales[m], int32 sums, scaled in float32, rounded once.",
     "None; out_feats is written",
-    {tensor("in_feats", kI8, "M K", "K a multiple of 16"), tensor("kernel", kI8, "N K", ""),
-     tensor("wscales", kF16, "N", ""), tensor("ascales", kF16, "M", ""),
+    {tensor("in_feats", kI8, "M K", "K a multiple of 16"), tensor("kernel", kI8, "N K", "the weights"),
+     tensor("wscales", kF16, "N", "one per output channel"), tensor("ascales", kF16, "M", "one per row"),
      written(tensor("out_feats", kF16, "M N", ""))}};
 
 constexpr FunctionSpec kGemmBias = {
@@ -19,7 +19,7 @@ constexpr FunctionSpec kGemmBias = {
     "out_feats = (in_feats @ kernel.T) * wscales[n] * ascales[m] + bias[n], int32 sums, float32, rounded once.",
     "None; out_feats is written",
     {kGemm.arguments[0], kGemm.arguments[1], kGemm.arguments[2], kGemm.arguments[3], kGemm.arguments[4],
-     tensor("bias", kF16, "N", "")}};
+     tensor("bias", kF16, "N", "one per output channel")}};
 
 void run_gemm(const Arguments& args, const void* bias) {
   args.require(args.dim("K") % kW8A8KAlignElems == 0, "in_feats", "have K a multiple of ", kW8A8KAlignElems);

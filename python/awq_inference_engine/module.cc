@@ -1,8 +1,10 @@
 // awq_inference_engine: all kernel families.
+#include <string>
+
 #include "csrc/bindings/functions.h"
 
 PYBIND11_MODULE(awq_inference_engine, module) {
-  module.doc() = "Kernels for 4-bit (AWQ) models on NVIDIA GPUs.";
+  module.doc() = std::string("Kernels for 4-bit (AWQ) models on NVIDIA GPUs.") + awq::bindings::kConventions;
   // The docstrings state shapes and types, which pybind11's generated signatures would only obscure.
   pybind11::options options;
   options.disable_function_signatures();

@@ -4,7 +4,8 @@ Names, arguments and defaults are those of `awq_inference_engine`, whose `single
 Each operator declares what it writes and knows the shape of its result without running, so that `torch.compile` and
 `torch.export` trace through it. There is no gradient: the kernels are for inference.
 
-The extension module is imported at the first call, not before: tracing needs only the shapes.
+The extension module is imported at the first call, not before: tracing needs only the shapes. Importing this module
+with a PyTorch before 2.4, or calling an operator without the extension module, raises ImportError.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""The source tree is formatted and passes the static checks."""
+"""The source tree is formatted and passes the static checks; links in its documents lead somewhere."""
 
 from __future__ import annotations
+
+import pathlib
+import re
 
 import pytest
 import tools
@@ -36,3 +39,23 @@ def test_buildifier() -> None:
     except tools.Unavailable as reason:
         pytest.skip(f"buildifier is not here: {reason}")
     check([*command, "-mode=check", "-lint=warn", *tools.tree(*tools.BAZEL)])
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """The anchors that a Markdown viewer gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links() -> None:
+    broken = []
+    for name in tools.tree("*.md"):
+        page = tools.ROOT / name
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path) if path else page
+            if path.startswith(("http:", "https:")):
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{name}: {link}")
+    assert broken == []

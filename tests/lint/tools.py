@@ -66,7 +66,7 @@ def mypy() -> tuple[list[str], dict[str, str]]:
     """The command, whose files stand in pyproject.toml, and the environment in which it sees the packages."""
     environment = {
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "MYPYPATH": os.pathsep.join(str(_package_folder(package)) for package in ("torch", "matplotlib")),
+        "MYPYPATH": os.pathsep.join(str(_package_folder(package)) for package in ("griffe", "matplotlib", "torch")),
     }
     return [sys.executable, "-m", "mypy", "--cache-dir=/dev/null", "--config-file=pyproject.toml"], environment
 

@@ -1,7 +1,4 @@
-"""Every wrong environment is named before anything is compiled: what was found, where, what was expected, the cure.
-
-The toolkits and PyTorches here are empty files with the right names, which is all that the analysis looks at.
-"""
+"""Every wrong environment is named before anything is compiled: what was found, where, what was expected, the cure."""
 
 from __future__ import annotations
 
@@ -15,45 +12,10 @@ from collections.abc import Iterator
 import pytest
 from workspace import Checkout, stand_in_for_python
 
+from testing.fakes import program, toolkit, torch, write
+
 CHECKED = "//config:torch_check"
 PARTS = ("  found:    ", "  expected: ", "  cure:     ")
-
-
-def write(path: pathlib.Path, text: str = "", executable: bool = False) -> None:
-    """Writes a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755 if executable else 0o644)
-
-
-def fake_toolkit(folder: pathlib.Path, version: str, without: str = "") -> str:
-    """A CUDA_HOME whose nvcc says it is of that version."""
-    files = [
-        "bin/ptxas",
-        "bin/fatbinary",
-        "bin/nvlink",
-        "bin/bin2c",
-        "bin/crt/link.stub",
-        "include/cuda_runtime.h",
-        "include/crt/host_config.h",
-        "include/nv/target",
-        "lib64/libcudart_static.a",
-    ]
-    for name in files:
-        if name != without:
-            write(folder / name)
-    if without != "bin/nvcc":
-        write(
-            folder / "bin/nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.99'\n", True
-        )
-    return str(folder)
-
-
-def fake_torch(folder: pathlib.Path, version: str, cuda: str | None) -> str:
-    """A site-packages with a torch of that version, built with that CUDA."""
-    write(folder / "torch/version.py", f"__version__ = '{version}'\ncuda: Optional[str] = {cuda!r}\n")
-    write(folder / "torch/lib/libc10.so")
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +28,8 @@ def workspace() -> Iterator[Checkout]:
 def environment(tmp_path: pathlib.Path) -> dict[str, str]:
     """A toolkit and a PyTorch that fit each other."""
     return {
-        "CUDA_HOME": fake_toolkit(tmp_path / "cuda", "12.4"),
-        "AWQ_TORCH_PATH": fake_torch(tmp_path / "site", "2.6.0+cu124", "12.4"),
+        "CUDA_HOME": toolkit(tmp_path / "cuda", "12.4"),
+        "AWQ_TORCH_PATH": torch(tmp_path / "site", "2.6.0+cu124", "12.4"),
     }
 
 
@@ -112,7 +74,7 @@ def test_cuda_home_is_no_folder(workspace: Checkout, environment: dict[str, str]
 
 
 def test_nvcc_is_missing(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
-    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "runtime", "12.4", without="bin/nvcc")
+    environment["CUDA_HOME"] = toolkit(tmp_path / "runtime", "12.4", without="bin/nvcc")
     assert_refused(analyse(workspace, environment), "nvcc is missing", f"no {tmp_path}/runtime/bin/nvcc", "'devel'")
 
 
@@ -128,20 +90,20 @@ def test_nvcc_does_not_run(workspace: Checkout, environment: dict[str, str], scr
 def test_toolkit_without_the_static_runtime(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "part", "12.4", without="lib64/libcudart_static.a")
+    environment["CUDA_HOME"] = toolkit(tmp_path / "part", "12.4", without="lib64/libcudart_static.a")
     outcome = analyse(workspace, environment)
     assert_refused(outcome, "the CUDA toolkit is incomplete", "no lib/libcudart_static.a", "cuda-cudart-dev")
 
 
 def test_toolkit_is_too_old(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
-    environment["CUDA_HOME"] = fake_toolkit(tmp_path / "old", "10.2")
+    environment["CUDA_HOME"] = toolkit(tmp_path / "old", "10.2")
     assert_refused(analyse(workspace, environment), "CUDA 10.2", "CUDA 11.0 or newer is required")
 
 
 def test_minor_versions_of_cuda_differ(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "other", "2.3.0+cu121", "12.1")
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.3.0+cu121", "12.1")
     message = "differ in the minor version of CUDA"
     outcome = analyse(workspace, environment)
     assert_refused(outcome, message, "CUDA 12.4 (CUDA_HOME=", "PyTorch 2.3.0+cu121 built with CUDA 12.1")
@@ -153,7 +115,7 @@ def test_minor_versions_of_cuda_differ(
 def test_major_versions_of_cuda_differ(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "other", "2.11.0+cu130", "13.0")
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.11.0+cu130", "13.0")
     for arguments in ([], ["--//config:allow_cuda_minor_mismatch"]):
         assert_refused(analyse(workspace, environment, *arguments), "differ in the major version of CUDA")
 
@@ -186,7 +148,7 @@ def test_host_compiler(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, version: str, word: str
 ) -> None:
     compiler = tmp_path / "gcc"
-    write(compiler, f'#!/bin/sh\ncase "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac\n', True)
+    program(compiler, f'case "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac')
     environment["CC"] = str(compiler)
     outcome = analyse(workspace, environment)
     assert_refused(
@@ -195,12 +157,12 @@ def test_host_compiler(
 
 
 def test_pytorch_is_too_old(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
-    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "old", "1.13.1+cu117", "11.7")
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "old", "1.13.1+cu117", "11.7")
     assert_refused(analyse(workspace, environment), "PyTorch 1.13.1+cu117", "PyTorch 2.0 or newer")
 
 
 def test_pytorch_without_cuda(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
-    environment["AWQ_TORCH_PATH"] = fake_torch(tmp_path / "cpu", "2.6.0+cpu", None)
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "cpu", "2.6.0+cpu", None)
     assert_refused(analyse(workspace, environment), "PyTorch is built without CUDA", "2.6.0+cpu", "+cpu")
 
 

@@ -11,7 +11,6 @@ import os
 import pathlib
 import re
 import signal
-import sys
 import time
 from collections.abc import Iterator
 
@@ -26,8 +25,6 @@ SMALL = ["--//config:bf16=false", "//csrc/activation"]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[services.Services]:
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("BuildGrid is locked for Python 3.11")
     services.installed()
     with services.Services(workspace.scratch() / "service") as running:
         yield running

@@ -1,6 +1,7 @@
-"""The targets of @awq_packages: Python packages for tests and benchmarks, by Python version."""
+"""The targets of @awq_packages: Python packages for the workspace's own programs, by Python version."""
 
 load("//third_party:by_python.bzl", "alias_by_python")
+load("//third_party:versions.bzl", "PYTHON_PACKAGES")
 
 def package_targets(name):
     """Declares the aliases.
@@ -8,7 +9,7 @@ def package_targets(name):
     Args:
       name: unused; macros have one.
     """
-    for target in ["pytest", "matplotlib"]:
+    for target in PYTHON_PACKAGES:
         alias_by_python(
             name = target,
             actual = "@awq_" + target + "_{tag}//:site_packages",
