@@ -10,6 +10,12 @@ _COPTS = [
     "-Xfatbin=-compress-all",
 ]
 
+# Optimized as CXX_COPTS are; device code is so in every compilation mode.
+_HOST_COPTS = select({
+    Label("//config:dbg"): [],
+    "//conditions:default": ["-O2"],
+})
+
 def kernel_library(name, archs = None, copts = [], **kwargs):
     """A cuda_library for the architectures that //config:cuda_archs selects.
 
@@ -23,6 +29,7 @@ def kernel_library(name, archs = None, copts = [], **kwargs):
     cuda_library(
         name = name,
         archs = archs or selected_archs(),
+        host_copts = _HOST_COPTS,
         copts = _COPTS + copts + select({
             Label("//config:nvcc_threads"): NVCC_THREADS,
             "//conditions:default": [],

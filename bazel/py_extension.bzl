@@ -6,6 +6,7 @@ The macro's interface follows rules_python's experimental `py_extension`, which 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//third_party:by_python.bzl", "by_python")
+load(":copts.bzl", "CXX_COPTS")
 
 def _py_extension_impl(ctx):
     # CPython looks for this name first, and another version's interpreter does not take the module. A copy, because a
@@ -69,7 +70,7 @@ def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility 
     cc_binary(
         name = name + "_library.so",
         srcs = srcs,
-        copts = ["-fvisibility=hidden"] + copts,
+        copts = CXX_COPTS + ["-fvisibility=hidden"] + copts,
         additional_linker_inputs = [":" + name + ".lds"],
         linkopts = [
             "-Wl,--version-script=$(location :{}.lds)".format(name),

@@ -111,6 +111,28 @@ def check_registered_version(text):
         cure = "--//config:registered_cuda_version=13.0, or whichever it is",
     )
 
+def check_toolchain(compiler, setting):
+    """Whether the toolchain that compiles is the one that //config:cuda speaks of.
+
+    A workspace that includes this one may register a toolchain of its own, which then comes first.
+
+    Args:
+      compiler: path of the nvcc that toolchain resolution selects.
+      setting: value of //config:cuda.
+
+    Returns:
+      None or a problem.
+    """
+    if setting == "registered" or "awq_cuda_" in compiler:
+        return None
+    return problem(
+        title = "the registered CUDA toolchain is not the one that is asked for",
+        found = "--//config:cuda={} and a toolchain whose compiler is {}".format(setting, compiler),
+        expected = "one toolkit for kernels, headers and runtime",
+        cure = "--@awq_kernels//config:cuda=registered and --@awq_kernels//config:registered_cuda_version=X.Y for that toolchain,\n" +
+               "or register it with `target_settings` that leave these modules out",
+    )
+
 def check_toolkit(version, where):
     """Whether a toolkit is new enough.
 
@@ -419,22 +441,4 @@ def check_choice(setting, value, values):
         found = "--//config:{}={}".format(setting, value),
         expected = "one of " + ", ".join(values),
         cure = "choose one of these; docs/settings.md says what each stands for",
-    )
-
-def no_python(version, reasons):
-    """The selected Python is not installed, or has no headers.
-
-    Args:
-      version: such as "3.11".
-      reasons: what was looked at and why it was not taken, a string each.
-
-    Returns:
-      The problem.
-    """
-    return problem(
-        title = "Python {} with its C headers was not found on this machine".format(version),
-        found = "\n".join(reasons) or "no python{v} and no python3".format(v = version),
-        expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
-        cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
-               "or choose another one: --//config:python=" + " or ".join(PYTHON_VERSIONS),
     )

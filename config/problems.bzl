@@ -32,6 +32,24 @@ def format_problem(p):
         p.cure.replace("\n", "\n            "),
     )
 
+def no_python(version, reasons):
+    """The selected Python is not installed, or has no headers.
+
+    Args:
+      version: such as "3.11".
+      reasons: what was looked at and why it was not taken, a string each.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "Python {} with its C headers was not found on this machine".format(version),
+        found = "\n".join(reasons) or "no python{v} and no python3".format(v = version),
+        expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
+        cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
+               "or choose another one: --//config:python=3.11, or whichever is there",
+    )
+
 def no_pip(packages, reasons):
     """No Python with pip, which downloads the wheels.
 

@@ -2,7 +2,7 @@
 
 load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIST")
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("@bazel_tools//tools/cpp:toolchain_utils.bzl", "find_cpp_toolchain", "use_cpp_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//third_party/cuda:info.bzl", "CudaSourceInfo")
 load("//third_party/torch:info.bzl", "TorchInfo")
@@ -12,6 +12,8 @@ load(
     "check_choice",
     "check_host_compiler",
     "check_pairing",
+    "check_python",
+    "check_toolchain",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
@@ -51,13 +53,36 @@ text_setting = rule(
     build_setting = config.string(flag = True),
 )
 
+_PY_CC_TOOLCHAIN_TYPE = "@rules_python//python/cc:toolchain_type"
+
+def _python_in_use_impl(ctx):
+    # Of a version such as 3.11.9 the ABI is 3.11's.
+    version = ".".join(ctx.toolchains[_PY_CC_TOOLCHAIN_TYPE].py_cc_toolchain.python_version.split(".")[:2])
+    found = check_python(version)
+    if found:
+        fail(format_problem(found))
+    return [BuildSettingInfo(value = version), config_common.FeatureFlagInfo(value = version)]
+
+python_in_use = rule(
+    implementation = _python_in_use_impl,
+    doc = "The version of the Python that toolchain resolution selects, whoever registered it; for config_setting.",
+    toolchains = [_PY_CC_TOOLCHAIN_TYPE],
+)
+
+_CUDA_TOOLCHAIN_TYPE = "@rules_cuda//cuda:toolchain_type"
+
 def _cuda_build_impl(ctx):
     source = ctx.attr.source[CudaSourceInfo]
     version, where = source.version, source.where
     found = check_toolkit(version, where)
+    toolchain = ctx.toolchains[_CUDA_TOOLCHAIN_TYPE]
+    if not found and toolchain:
+        # A File with the subset of rules_cuda, a path with the real ones.
+        compiler = toolchain.compiler_executable
+        found = check_toolchain(getattr(compiler, "path", compiler), ctx.attr.cuda[BuildSettingInfo].value)
 
     # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
-    if not found and find_cpp_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
+    if not found and find_cc_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
         found = check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], version)
     archs = None
     if not found:
@@ -78,9 +103,10 @@ cuda_build = rule(
     attrs = {
         "archs": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The wanted architectures, as text."),
         "bf16": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether bfloat16 kernels are compiled."),
+        "cuda": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Which toolkit is asked for."),
         "source": attr.label(mandatory = True, providers = [CudaSourceInfo], doc = "Where the selected toolkit comes from."),
     },
-    toolchains = use_cpp_toolchain(),
+    toolchains = use_cc_toolchain() + [config_common.toolchain_type(_CUDA_TOOLCHAIN_TYPE, mandatory = False)],
 )
 
 def _torch_check_impl(ctx):
@@ -153,7 +179,7 @@ def arch_config_settings(name, build):
             native.config_setting(
                 name = "{}_{}".format(kind, arch),
                 flag_values = {":" + helper: "yes"},
-                visibility = ["//visibility:public"],
+                visibility = ["//:__subpackages__"],
             )
 
 def hopper_config_setting(name, build):
@@ -175,7 +201,7 @@ def hopper_config_setting(name, build):
     native.config_setting(
         name = name,
         flag_values = {":" + name + "_wanted": "yes"},
-        visibility = ["//visibility:public"],
+        visibility = ["//:__subpackages__"],
     )
 
 def selected_archs():
@@ -220,7 +246,7 @@ def nvcc_threads_config_setting(name, build):
     native.config_setting(
         name = name,
         flag_values = {":" + name + "_wanted": "yes"},
-        visibility = ["//visibility:public"],
+        visibility = ["//:__subpackages__"],
     )
 
 def _arch_list_file_impl(ctx):

@@ -8,11 +8,11 @@ load(
     "check_host_compiler",
     "check_pairing",
     "check_registered_version",
+    "check_toolchain",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
     "no_cross_compiler",
-    "no_python",
     "select_archs",
 )
 load(
@@ -25,7 +25,7 @@ load(
     "supported_archs",
     "toolkits_with",
 )
-load(":problems.bzl", "archive_failed", "download_failed", "format_problem", "no_pip")
+load(":problems.bzl", "archive_failed", "download_failed", "format_problem", "no_pip", "no_python")
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -170,6 +170,19 @@ def _assert_problem(env, problem, title, parts):
     message = format_problem(problem)
     for part in parts:
         asserts.true(env, part in message, "\"{}\" is not in: {}".format(part, message))
+
+def _check_toolchain_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for name in ["external/awq_cuda_13_0_x86_64/bin/nvcc", "external/awq_kernels~~dependencies~awq_cuda_local/bin/nvcc"]:
+        asserts.equals(env, None, check_toolchain(name, "13.0"))
+    asserts.equals(env, None, check_toolchain("external/cuda/bin/nvcc", "registered"))
+    _assert_problem(
+        env,
+        check_toolchain("external/cuda/bin/nvcc", "13.0"),
+        "the registered CUDA toolchain is not the one that is asked for",
+        ["--//config:cuda=13.0 and a toolchain whose compiler is external/cuda/bin/nvcc", "config:cuda=registered"],
+    )
+    return unittest.end(env)
 
 def _check_toolkit_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -367,6 +380,7 @@ code_for_test = unittest.make(_code_for_test_impl)
 nvcc_flags_test = unittest.make(_nvcc_flags_test_impl)
 host_compiler_range_test = unittest.make(_host_compiler_range_test_impl)
 nvcc_version_test = unittest.make(_nvcc_version_test_impl)
+check_toolchain_test = unittest.make(_check_toolchain_test_impl)
 check_toolkit_test = unittest.make(_check_toolkit_test_impl)
 check_registered_version_test = unittest.make(_check_registered_version_test_impl)
 check_host_compiler_test = unittest.make(_check_host_compiler_test_impl)
@@ -396,6 +410,7 @@ def settings_test_suite(name):
         nvcc_flags_test,
         host_compiler_range_test,
         nvcc_version_test,
+        check_toolchain_test,
         check_toolkit_test,
         check_registered_version_test,
         check_host_compiler_test,

@@ -1,4 +1,4 @@
-"""docs/settings.md and docs/troubleshooting.md say what the build has: its settings, their values, its messages."""
+"""docs/settings.md, troubleshooting.md and monorepo.md say what the build has: settings, values, messages, targets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pytest
 from starlark import Workspace
 
 ROOT = pathlib.Path.cwd()  # among the test's runfiles
+MONOREPO = (ROOT / "docs/monorepo.md").read_text()
 SETTINGS = (ROOT / "docs/settings.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
 WORKSPACE = Workspace(ROOT)
 FLAGS = re.findall(
-    r"^(?:bool_flag|choice_setting|text_setting)\(\n +name = \"(\w+)\"", (ROOT / "config/BUILD.bazel").read_text(), re.M
+    r"^(?:bool_flag|choice_setting|label_flag|text_setting)\(\n +name = \"(\w+)\"",
+    (ROOT / "config/BUILD.bazel").read_text(),
+    re.M,
 )
 CONFIGS = set(re.findall(r"^\w+:([\w.]+) ", (ROOT / ".bazelrc").read_text(), re.M))
 
@@ -34,7 +37,11 @@ def row(flag: str) -> list[str]:
 
 def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
     assert FLAGS
-    assert sorted(FLAGS) == sorted(re.findall(r"^\| `--//config:(\w+)` ", SETTINGS, re.M))
+    first_cells = [cells[0] for cells in rows(SETTINGS)]
+    in_table = [
+        name for cell in first_cells if cell.startswith("--//") for name in re.findall(r"--//config:(\w+)", cell)
+    ]
+    assert sorted(FLAGS) == sorted(in_table)
 
 
 def test_every_named_configuration_is_there_and_no_other() -> None:
@@ -43,10 +50,17 @@ def test_every_named_configuration_is_there_and_no_other() -> None:
     assert in_table == CONFIGS
 
 
-@pytest.mark.parametrize("page", [SETTINGS, TROUBLESHOOTING], ids=["settings", "troubleshooting"])
+@pytest.mark.parametrize("page", [MONOREPO, SETTINGS, TROUBLESHOOTING], ids=["monorepo", "settings", "troubleshooting"])
 def test_what_is_mentioned_exists(page: str) -> None:
     assert set(re.findall(r"--config=([\w.]*\w)", page)) <= CONFIGS
-    assert set(re.findall(r"--//config:(\w+)", page)) <= set(FLAGS)
+    assert set(re.findall(r"--(?:@awq_kernels)?//config:(\w+)", page)) <= set(FLAGS)
+
+
+def test_public_files_have_what_the_page_names() -> None:
+    named = re.findall(r"`//([\w/]+):(\w+\.bzl)`: `(\w+)`", MONOREPO)
+    assert len(named) == 3
+    for package, file, name in named:
+        assert re.search(rf"^(def {name}\(|{name} = )", (ROOT / package / file).read_text(), re.M), name
 
 
 def test_values_and_defaults() -> None:

@@ -123,7 +123,7 @@ class Checkup:
             return finding
         interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, [version], ["headers"])
         if not interpreter:
-            return self._refuse(finding, self._checks["no_python"](version, reasons))
+            return self._refuse(finding, self._problems["no_python"](version, reasons))
         finding.summary = f"{version}, {interpreter.path}, headers in {interpreter.include}"
         finding.facts |= {"interpreter": interpreter.path, "headers": interpreter.include}
         return finding

@@ -18,6 +18,7 @@ collect_ignore_glob = [
     "cuda_table_test.py",
     "lint/*",
     "machine_code_test.py",
+    "monorepo/*",
     "nested/*",
     "reproducible_names_test.py",
     "scale/*",

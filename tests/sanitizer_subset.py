@@ -48,9 +48,7 @@ V1_SHAPES: tuple[Sizes, ...] = (
     {"N": 132, "K": 640, "G": 64},
     {"N": 20, "K": 4480, "G": 128},
 )
-# So many tiles that none is split, and more steps along K than any ring of shared memory has stages. On Hopper the
-# tensor copy engine writes these results. initcheck does not see its writes and would report all of them, so that here
-# the memory holds NaN beforehand: an element that is not written fails the comparison.
+# So many tiles that none is split, and more steps along K than any ring of shared memory has stages.
 RING_CASES = products((20, 40, 100, 130), ({"N": 17160, "K": 1088, "G": 64},))
 TOKENS: list[Sizes] = [{"B": 1, "S": 1, "C": 33}, {"B": 2, "S": 3, "C": 520}, {"B": 1, "S": 2, "C": 9001}]
 
@@ -61,6 +59,11 @@ W8A8: list[Sizes] = [
     {"M": 130, "N": 5640, "K": 144},
     {"M": 257, "N": 7040, "K": 144},
 ]
+
+# On Hopper the tensor copy engine writes their results. initcheck does not see its writes (a kernel that does nothing
+# else is reported as well) and would take every element for uninitialized. So the memory holds NaN beforehand: an
+# element that is not written fails the comparison.
+WRITTEN_BY_COPIES = ("gemm_forward_cuda", "gemm_forward_cuda_new")
 
 CASES: dict[str, list[Sizes]] = {
     "gemv_forward_cuda_new": products((1, 2, 7, 9), V2_SHAPES),
@@ -102,7 +105,7 @@ def new_memory_is_nan() -> Iterator[None]:
 
 def check(name: str, dtype: torch.dtype, sizes: Sizes, device: torch.device) -> None:
     """One call; written and returned tensors within a hundredth of the reference (two steps for int8)."""
-    result_memory = new_memory_is_nan if sizes in RING_CASES else contextlib.nullcontext
+    result_memory = new_memory_is_nan if name in WRITTEN_BY_COPIES else contextlib.nullcontext
     if "G" in sizes:
         sizes = sizes | {"P": packing.padded_groups(sizes["K"], sizes["G"])}
     arguments: dict[str, Any] = make_arguments(name, dtype, device, **sizes)

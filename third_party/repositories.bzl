@@ -4,8 +4,21 @@ load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
 load(":versions.bzl", "RULES")
 
+_SETUP_FILES = ["features.bzl", "rules.bzl", "toolchains.bzl"]
+
+def _rules_setup_repo_impl(rctx):
+    for file in rctx.attr.files:
+        rctx.symlink(file, file.name)
+    rctx.file("BUILD.bazel", executable = False)
+
+_rules_setup_repo = repository_rule(
+    implementation = _rules_setup_repo_impl,
+    doc = "The rules' set-up in WORKSPACE. A repository of its own, because the offline mode replaces it.",
+    attrs = {"files": attr.label_list(mandatory = True, doc = "What a WORKSPACE loads.")},
+)
+
 def rules_repositories():
-    """Declares the rules' repositories, each unless the workspace has one of that name already."""
+    """Declares the rules' repositories, each unless the workspace has one of that name already, and their set-up."""
     for name, rule in RULES.items():
         maybe(
             http_archive,
@@ -14,3 +27,8 @@ def rules_repositories():
             integrity = rule.integrity,
             strip_prefix = rule.strip_prefix,
         )
+    maybe(
+        _rules_setup_repo,
+        name = "awq_rules_setup",
+        files = [Label("//third_party/rules_setup:" + file) for file in _SETUP_FILES],
+    )

@@ -30,8 +30,7 @@ def _extension_wheel_impl(ctx):
         for f in target[DefaultInfo].files.to_list():
             files["{}/{}".format(package, f.basename)] = f
     torch = ctx.attr.torch
-    torch_files = torch[DefaultInfo].files.to_list() + torch[DefaultInfo].default_runfiles.files.to_list()
-    torch_files = {f.path: f for f in torch_files}.values()
+    torch_files = torch[DefaultInfo].files.to_list()
     torch_version = _one(torch_files, "/torch/version.py", torch.label)
     licenses = {"LICENSE": ctx.file.license}
     for f in ctx.files.toolkit_license:
@@ -91,7 +90,7 @@ _extension_wheel = rule(
         "summary": attr.string(mandatory = True, doc = "One line about the wheel."),
         "toolkit_license": attr.label(mandatory = True, doc = "The CUDA toolkit's licence, as far as there is one."),
         "toolkit_lock": attr.label(allow_single_file = True, doc = "What the toolkit is made of, for the bill of materials."),
-        "torch": attr.label(mandatory = True, doc = "PyTorch's Python package."),
+        "torch": attr.label(mandatory = True, doc = "PyTorch: a `torch_cc` or `torch_wheel`."),
         "version": attr.string(mandatory = True, doc = "Version without a local part."),
         "_make_wheel": attr.label(default = "//bazel/wheel:make_wheel", executable = True, cfg = "exec"),
         "_module_init": attr.label(default = "//bazel/wheel:module_init.py.in", allow_single_file = True),

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-from workspace import Workspace
+from workspace import Checkout, stand_in_for_python
 
 from testing.fakes import program, toolkit, torch, write
 
@@ -19,9 +19,9 @@ PARTS = ("  found:    ", "  expected: ", "  cure:     ")
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("errors")) as scratch:
-        yield scratch
+def workspace() -> Iterator[Checkout]:
+    with Checkout("errors") as checkout:
+        yield checkout
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def environment(tmp_path: pathlib.Path) -> dict[str, str]:
     }
 
 
-def analyse(workspace: Workspace, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
+def analyse(workspace: Checkout, environment: dict[str, str], *arguments: str) -> tuple[bool, str]:
     """Whether the analysis succeeds with an installed toolkit and PyTorch, and what it prints. The doctor agrees."""
     settings = ["--config=local_cuda", "--config=local_torch", *arguments]
     result = workspace.bazel("build", "--nobuild", *settings, CHECKED, **environment)
@@ -50,30 +50,30 @@ def assert_refused(outcome: tuple[bool, str], *messages: str) -> None:
         assert message in output, output
 
 
-def test_what_fits_is_accepted_without_a_warning(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_what_fits_is_accepted_without_a_warning(workspace: Checkout, environment: dict[str, str]) -> None:
     succeeded, output = analyse(workspace, environment)
     assert succeeded, output
     assert "warning" not in output.lower()
 
 
-def test_cuda_home_is_not_set(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_cuda_home_is_not_set(workspace: Checkout, environment: dict[str, str]) -> None:
     del environment["CUDA_HOME"]
     assert_refused(analyse(workspace, environment), "CUDA_HOME is not set", "bin/nvcc below it")
 
 
-def test_cuda_path_stands_in(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_cuda_path_stands_in(workspace: Checkout, environment: dict[str, str]) -> None:
     environment["CUDA_PATH"] = environment.pop("CUDA_HOME")
     succeeded, output = analyse(workspace, environment)
     assert succeeded, output
 
 
-def test_cuda_home_is_no_folder(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_cuda_home_is_no_folder(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["CUDA_HOME"] = str(tmp_path / "nowhere")
     outcome = analyse(workspace, environment)
     assert_refused(outcome, "CUDA_HOME is not a CUDA toolkit", f"CUDA_HOME={tmp_path}/nowhere, which is no folder")
 
 
-def test_nvcc_is_missing(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_nvcc_is_missing(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["CUDA_HOME"] = toolkit(tmp_path / "runtime", "12.4", without="bin/nvcc")
     assert_refused(analyse(workspace, environment), "nvcc is missing", f"no {tmp_path}/runtime/bin/nvcc", "'devel'")
 
@@ -81,27 +81,27 @@ def test_nvcc_is_missing(workspace: Workspace, environment: dict[str, str], tmp_
 @pytest.mark.parametrize(
     "script", ["#!/bin/sh\necho cannot run >&2\nexit 126\n", "#!/bin/sh\necho something else\n", "no script at all"]
 )
-def test_nvcc_does_not_run(workspace: Workspace, environment: dict[str, str], script: str) -> None:
+def test_nvcc_does_not_run(workspace: Checkout, environment: dict[str, str], script: str) -> None:
     nvcc = pathlib.Path(environment["CUDA_HOME"]) / "bin/nvcc"
     write(nvcc, script, executable=True)
     assert_refused(analyse(workspace, environment), "nvcc does not run", str(nvcc), "'devel'")
 
 
 def test_toolkit_without_the_static_runtime(
-    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
     environment["CUDA_HOME"] = toolkit(tmp_path / "part", "12.4", without="lib64/libcudart_static.a")
     outcome = analyse(workspace, environment)
     assert_refused(outcome, "the CUDA toolkit is incomplete", "no lib/libcudart_static.a", "cuda-cudart-dev")
 
 
-def test_toolkit_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_toolkit_is_too_old(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["CUDA_HOME"] = toolkit(tmp_path / "old", "10.2")
     assert_refused(analyse(workspace, environment), "CUDA 10.2", "CUDA 11.0 or newer is required")
 
 
 def test_minor_versions_of_cuda_differ(
-    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
     environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.3.0+cu121", "12.1")
     message = "differ in the minor version of CUDA"
@@ -113,30 +113,30 @@ def test_minor_versions_of_cuda_differ(
 
 
 def test_major_versions_of_cuda_differ(
-    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
     environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.11.0+cu130", "13.0")
     for arguments in ([], ["--//config:allow_cuda_minor_mismatch"]):
         assert_refused(analyse(workspace, environment, *arguments), "differ in the major version of CUDA")
 
 
-def test_architecture_that_the_toolkit_lacks(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_architecture_that_the_toolkit_lacks(workspace: Checkout, environment: dict[str, str]) -> None:
     outcome = analyse(workspace, environment, "--//config:cuda_archs=8.0,10.0")
     assert_refused(outcome, "cannot build architecture 100", "70 75 80 86 87 89 90 90a", "CUDA 12.8 and newer has 100")
 
 
-def test_malformed_architecture_list(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_malformed_architecture_list(workspace: Checkout, environment: dict[str, str]) -> None:
     environment["TORCH_CUDA_ARCH_LIST"] = "8.0;Hoper"
     assert_refused(analyse(workspace, environment), "TORCH_CUDA_ARCH_LIST=8.0;Hoper", '"8.0;9.0+PTX"')
 
 
 @pytest.mark.parametrize("text", ["8.0;9.0+PTX", "8.0 9.0", "Hopper", "7.0 ; 8.6"])
-def test_architecture_lists_of_pytorch(workspace: Workspace, environment: dict[str, str], text: str) -> None:
+def test_architecture_lists_of_pytorch(workspace: Checkout, environment: dict[str, str], text: str) -> None:
     succeeded, output = analyse(workspace, {**environment, "TORCH_CUDA_ARCH_LIST": text})
     assert succeeded, output
 
 
-def test_bfloat16_without_an_architecture_that_has_it(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_bfloat16_without_an_architecture_that_has_it(workspace: Checkout, environment: dict[str, str]) -> None:
     outcome = analyse(workspace, environment, "--//config:cuda_archs=7.0,7.5")
     assert_refused(outcome, "bfloat16 is on", "--//config:bf16=false")
     succeeded, output = analyse(workspace, environment, "--//config:cuda_archs=7.0,7.5", "--//config:bf16=false")
@@ -145,7 +145,7 @@ def test_bfloat16_without_an_architecture_that_has_it(workspace: Workspace, envi
 
 @pytest.mark.parametrize(("version", "word"), [("8.5.0", "old"), ("14.2.0", "new")])
 def test_host_compiler(
-    workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path, version: str, word: str
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, version: str, word: str
 ) -> None:
     compiler = tmp_path / "gcc"
     program(compiler, f'case "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac')
@@ -156,34 +156,38 @@ def test_host_compiler(
     )
 
 
-def test_pytorch_is_too_old(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_pytorch_is_too_old(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["AWQ_TORCH_PATH"] = torch(tmp_path / "old", "1.13.1+cu117", "11.7")
     assert_refused(analyse(workspace, environment), "PyTorch 1.13.1+cu117", "PyTorch 2.0 or newer")
 
 
-def test_pytorch_without_cuda(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_pytorch_without_cuda(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["AWQ_TORCH_PATH"] = torch(tmp_path / "cpu", "2.6.0+cpu", None)
     assert_refused(analyse(workspace, environment), "PyTorch is built without CUDA", "2.6.0+cpu", "+cpu")
 
 
-def test_pytorch_is_not_installed(workspace: Workspace, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_pytorch_is_not_installed(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["AWQ_TORCH_PATH"] = str(tmp_path)
     assert_refused(analyse(workspace, environment), "PyTorch is not installed", f"AWQ_TORCH_PATH={tmp_path}")
 
 
-def test_python_outside_the_range(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_python_outside_the_range(workspace: Checkout, environment: dict[str, str]) -> None:
     outcome = analyse(workspace, environment, "--//config:python=3.9")
     assert_refused(outcome, "--//config:python=3.9", "3.10, 3.11, 3.12, 3.13")
 
 
-def test_pytorch_that_has_no_wheel_for_the_python(workspace: Workspace, environment: dict[str, str]) -> None:
+def test_pytorch_that_has_no_wheel_for_the_python(
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    stand_in_for_python(tmp_path, "3.13")
+    environment["PATH"] = f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"
     command = ["build", "--nobuild", "--config=torch2.3", "--config=local_cuda", "--//config:python=3.13", CHECKED]
     result = workspace.bazel(*command, **environment)
     outcome = (result.returncode == 0, result.stdout)
     assert_refused(outcome, "PyTorch 2.3.0 has no wheel for Python 3.13", "3.10, 3.11, 3.12")
 
 
-def test_wheel_whose_hash_does_not_match(workspace: Workspace, tmp_path: pathlib.Path) -> None:
+def test_wheel_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.Path) -> None:
     """An index that delivers other files: here a folder of empty ones with the right names."""
     lock = workspace.root / "third_party/wheels/locks/tools_py311.txt"
     for line in lock.read_text().splitlines():
@@ -210,7 +214,7 @@ def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str,
     return {"linux-x86_64": {"relative_path": str(path.relative_to(folder)), "sha256": digest}}
 
 
-def test_toolkit_from_redistributable_archives(workspace: Workspace, tmp_path: pathlib.Path) -> None:
+def test_toolkit_from_redistributable_archives(workspace: Checkout, tmp_path: pathlib.Path) -> None:
     """A manifest and archives as NVIDIA publishes them, in a folder; one archive at first not the one listed."""
     manifest = {
         "cuda_nvcc": archive(tmp_path, "cuda_nvcc", ["bin/nvcc", "bin/ptxas", "include/crt/host_config.h"]),
@@ -226,7 +230,7 @@ def test_toolkit_from_redistributable_archives(workspace: Workspace, tmp_path: p
     here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
     versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
     try:
-        command = ["build", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
+        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
         damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
         whole = damaged.read_bytes()
         damaged.write_bytes(whole + b"more")

@@ -23,7 +23,12 @@ class LauncherTest(unittest.TestCase):
             os.mkdir(path)
         for name in ("bazelw", ".bazelversion"):
             shutil.copy(os.path.join(_ROOT, name), self.root)
-        for name in ("readlink", "sh"):
+        open(os.path.join(self.root, "MODULE.bazel"), "w", encoding="utf-8").close()
+        template = os.path.join(self.root, "third_party/bazel_offline/offline.bazelrc")
+        os.makedirs(os.path.dirname(template))
+        with open(template, "w", encoding="utf-8") as file:
+            file.write('"--flag=%checkout%/there"\n"--flag=%bazel%/here"\n')
+        for name in ("cksum", "mv", "readlink", "sed", "sh", "tr"):
             os.symlink(shutil.which(name), os.path.join(self.bin, name))
         with open(os.path.join(_ROOT, ".bazelversion"), encoding="utf-8") as file:
             self.version = file.read().strip()
@@ -94,9 +99,15 @@ class LauncherTest(unittest.TestCase):
 
     def test_own_rc_file_and_arguments_reach_the_private_bazel(self):
         self.ready_prefix()
-        rc_file = os.path.join(self.root, "third_party/bazel_offline/offline.bazelrc")
-        expected = f"debian|--bazelrc={rc_file}|query|a  b|*|"
-        self.assertEqual(self.launch("query", "a  b", "*"), (0, expected, ""))
+        status, printed, errors = self.launch("query", "a  b", "*")
+        self.assertEqual((status, errors), (0, ""))
+        rc_file = re.fullmatch(r"debian\|--bazelrc=(.*)\|query\|a  b\|\*\|", printed).group(1)
+        with open(rc_file, encoding="utf-8") as file:
+            self.assertEqual(file.read(), f'"--flag={self.root}/there"\n"--flag={self.prefix}/here"\n')
+
+    def test_in_another_workspace_it_names_the_same_folders(self):
+        self.ready_prefix()
+        self.assertEqual(self.launch("info", cwd=self.folder), self.launch("info"))
 
     def test_under_another_name_it_does_not_find_itself(self):
         self.ready_prefix()
@@ -110,7 +121,7 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual(self.launch("query", "build")[2], "")
         self.assertEqual(self.launch("run", "--config=torch2.6", "//:doctor", "--", "--json")[2], "")
         os.mkdir(os.path.join(self.root, "bazel-out"))
-        self.assertEqual(self.launch("build", "//...")[2], "")
+        self.assertEqual(self.launch("build", "//...", cwd=os.path.join(self.root, "third_party"))[2], "")
 
     def test_no_home(self):
         status, _, errors = self.launch("info", HOME=None)
@@ -125,12 +136,26 @@ class LauncherTest(unittest.TestCase):
     def test_failed_set_up_ends_the_launcher(self):
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
         folder = os.path.join(self.root, "third_party/bazel_offline")
-        os.makedirs(folder)
         with open(os.path.join(folder, "bootstrap.py"), "w", encoding="utf-8") as file:
             file.write("import sys\nsys.exit(' '.join(sys.argv[1:]))\n")
         status, _, errors = self.launch("info")
         self.assertEqual(status, 1)
         self.assertEqual(errors, f"--bazel-version {self.version} --prefix {self.prefix}")
+
+
+class OfflineRcTest(unittest.TestCase):
+    def test_modules_and_repositories_are_replaced_by_the_same_folders(self):
+        with open(os.path.join(_ROOT, "third_party/bazel_offline/offline.bazelrc"), encoding="utf-8") as file:
+            lines = [line for line in file.read().splitlines() if "override_" in line]
+        folders = {"module": {}, "repository": {}}
+        for line in lines:
+            kind, name, folder = re.fullmatch(
+                r'common "--override_(\w+)=(\w+)=(%(?:bazel|checkout)%/.+)"', line
+            ).groups()
+            folders[kind][name] = folder
+        del folders["repository"]["awq_rules_setup"]  # WORKSPACE alone has it
+        self.assertEqual(folders["module"], folders["repository"])
+        self.assertGreater(len(folders["module"]), 5)
 
 
 if __name__ == "__main__":

@@ -34,18 +34,6 @@ _USELESS = tuple("usr/share/" + name for name in ("bug", "doc", "lintian", "loca
 
 _OTHER_WAY = "put bazelisk or a Bazel on PATH instead, and report this"
 
-# Repositories that Debian ships beside Bazel, and where below the prefix.
-_RULES = {
-    "bazel_features": "usr/share/bazel/tools/features",
-    "bazel_skylib": "usr/share/bazel/tools/skylib",
-    "platforms": "usr/share/bazel/tools/platforms",
-    "rules_cc": "usr/share/bazel/rules/cc",
-    "rules_java": "usr/share/bazel/rules/java",
-    "rules_license": "usr/share/bazel/rules/license",
-    "rules_proto": "usr/share/bazel/rules/proto",
-    "rules_python": "usr/share/bazel/rules/python",
-}
-
 
 def build(prefix, debs, version):
     """Unpacks the .deb files into the empty folder prefix, makes them run there, and tries the result."""
@@ -56,7 +44,6 @@ def build(prefix, debs, version):
     classpath.write_version_jar(version_jar, version)
     classpath.relocate(os.path.join(prefix, _CLASS_PATH), prefix, version_jar)
     _install_trust_store(os.path.join(prefix, _JAVA, "lib/security/cacerts"))
-    _write(prefix, "debian.bazelrc", rc_text(prefix))
     _write(prefix, "bazel", start_script(prefix))
     os.chmod(os.path.join(prefix, "bazel"), 0o755)
     _try(prefix, version)
@@ -75,14 +62,6 @@ def relocate_links(prefix):
                 os.symlink(prefix + target, path)
 
 
-def rc_text(prefix):
-    """Returns the rc file that makes Bazel use the rules in the prefix."""
-    lines = ["# Written by bazelw's set-up: the rules that Debian ships beside Bazel."]
-    for name, folder in sorted(_RULES.items()):
-        lines.append(f'common "--override_repository={name}={prefix}/{folder}"')
-    return "\n".join(lines) + "\n"
-
-
 def start_script(prefix):
     """Returns the script that starts the Bazel in prefix as a standard one."""
     startup_options = [
@@ -91,7 +70,6 @@ def start_script(prefix):
         f"--install_base={prefix}/{_INSTALL_BASE}",
         f"--server_javabase={prefix}/{_JAVA}",
         f"--host_jvm_args=-Djava.library.path={prefix}/{_LIBRARIES}/jni",
-        f"--bazelrc={prefix}/debian.bazelrc",
     ]
     command = " \\\n  ".join(map(shlex.quote, [f"{prefix}/usr/bin/bazel", *startup_options]))
     return f'#!/bin/sh\nexec {command} \\\n  "$@"\n'

@@ -69,13 +69,5 @@ class StartScriptTest(unittest.TestCase):
             self.assertEqual(lines[-3:], ["build", "//a b", "*"])
 
 
-class RcTextTest(unittest.TestCase):
-    def test_every_repository_is_overridden_by_a_folder_of_the_prefix(self):
-        lines = [line for line in prefix.rc_text("/p").splitlines() if not line.startswith("#")]
-        self.assertEqual(len(lines), 8)
-        for line in lines:
-            self.assertRegex(line, r'^common "--override_repository=\w+=/p/usr/share/bazel/\w+/\w+"$')
-
-
 if __name__ == "__main__":
     unittest.main()

@@ -28,10 +28,13 @@ def cuda_targets(name):
             toolchain_type = "@rules_cuda//cuda:toolchain_type",
         )
 
+    # Of a toolkit that the workspace registers.
+    native.filegroup(name = name + "_no_license")
+
     # The runtime is for the processor that the modules are for.
     for target, registered in {
         "host_config.h": None,
-        "license": Label("//third_party/cuda:no_license"),
+        "license": ":" + name + "_no_license",
         "nvcc": None,
         "runtime": "@rules_cuda//cuda:runtime",
     }.items():

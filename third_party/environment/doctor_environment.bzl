@@ -13,7 +13,7 @@ def _doctor_environment_repo_impl(rctx):
         "",
         "ENVIRONMENT = {}".format(repr(environment)),
         "BAZEL_VERSION = {}".format(repr(native.bazel_version)),
-        "PYTHON_IS_INSTALLED = {}".format(rctx.attr.python_is_installed),
+        "PYTHON_IS_INSTALLED = {}".format(rctx.os.environ.get("AWQ_PYTHON") == "installed"),
         "",
     ]), executable = False)
     rctx.file("BUILD.bazel", "", executable = False)
@@ -21,8 +21,7 @@ def _doctor_environment_repo_impl(rctx):
 doctor_environment_repo = repository_rule(
     implementation = _doctor_environment_repo_impl,
     doc = "Says which environment repository rules see, and where the build takes Python from.",
-    attrs = {"python_is_installed": attr.bool(doc = "Whether Python comes from the machine rather than from rules_python.")},
-    environ = _VARIABLES,
+    environ = _VARIABLES + ["AWQ_PYTHON"],  # the offline rc file says by it that Python comes from the machine
     configure = True,
     local = True,
 )

@@ -6,7 +6,7 @@ load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
 load(":info.bzl", "torch_facts")
 
 # All targets that others name.
-TARGETS = ["info", "package", "pybind11", "torch", "torch_python"]
+TARGETS = ["about", "info", "package", "pybind11", "torch", "torch_python"]
 
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
@@ -21,6 +21,12 @@ torch_info(
     cuda = "{cuda}",
     python = "{python}",
     where = "{where}",
+)
+
+# For what is compiled against it.
+filegroup(
+    name = "about",
+    srcs = ["torch/version.py"] + glob(["torch-*.dist-info/**/LICENSE"], allow_empty = True),
 )
 
 # One pybind11 per module: the copy torch was built with, or its type casters do not fit.

@@ -1,0 +1,34 @@
+"""The module extension `python`, for installed interpreters."""
+
+load("//python/private:installed_python.bzl", "installed_python_repo", "toolchains_repo")
+
+_DEFAULT = "3.11"
+
+def _name(version):
+    return "python_" + version.replace(".", "_")
+
+def _python_impl(mctx):
+    versions = {_DEFAULT: True}
+    default = _DEFAULT
+    for module in mctx.modules:
+        tags = module.tags.toolchain
+        for tag in tags:
+            versions[tag.python_version] = True
+
+            # The root module decides: the version it marks, or the only one it names.
+            if module.is_root and (tag.is_default or len(tags) == 1):
+                default = tag.python_version
+    for version in versions:
+        installed_python_repo(name = _name(version), version = version)
+    toolchains_repo(name = "pythons_hub", python = _name(default))
+
+python = module_extension(
+    implementation = _python_impl,
+    doc = "Repositories `python_3_11` and so on, and toolchains of the version that is the default.",
+    tag_classes = {
+        "toolchain": tag_class(attrs = {
+            "is_default": attr.bool(doc = "Whether programs run with it."),
+            "python_version": attr.string(mandatory = True, doc = "Major and minor version, such as 3.11."),
+        }),
+    },
+)

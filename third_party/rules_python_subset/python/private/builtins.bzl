@@ -1,0 +1,3 @@
+"""Bazel's own provider under another name, because a file cannot define a name that it reads."""
+
+BuiltinPyInfo = PyInfo

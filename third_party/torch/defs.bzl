@@ -1,0 +1,69 @@
+"""PyTorch as the extension modules take it in: one target that can be compiled against and says what it is.
+
+`--//config:torch_cc` names such a target. A workspace that includes this one declares its own with `torch_wheel`.
+"""
+
+load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load(":info.bzl", "TorchInfo")
+
+def _torch_cc_impl(ctx):
+    return [
+        ctx.attr.cc[CcInfo],
+        ctx.attr.info[TorchInfo],
+        DefaultInfo(files = ctx.attr.about[DefaultInfo].files),
+    ]
+
+torch_cc = rule(
+    implementation = _torch_cc_impl,
+    doc = "PyTorch from targets for each of its sides.",
+    attrs = {
+        "about": attr.label(mandatory = True, doc = "torch/version.py and, as far as there is one, the licence."),
+        "cc": attr.label(mandatory = True, providers = [CcInfo], doc = "Headers and libraries, libtorch_python among them."),
+        "info": attr.label(mandatory = True, providers = [TorchInfo], doc = "What it is."),
+    },
+    provides = [CcInfo, TorchInfo],
+)
+
+_LIBRARIES = ["libc10.so", "libc10_cuda.so", "libtorch.so", "libtorch_cpu.so", "libtorch_python.so"]
+
+def _torch_wheel_impl(ctx):
+    wheel = ctx.attr.wheel[DefaultInfo]
+    files = depset(transitive = [wheel.files, wheel.default_runfiles.files]).to_list()
+    version_py = [f for f in files if f.path.endswith("/torch/version.py")]
+    if len(version_py) != 1:
+        fail("{} holds {} files torch/version.py, expected one".format(ctx.attr.wheel.label, len(version_py)))
+    torch = version_py[0].dirname
+    headers = [f for f in files if f.path.startswith(torch + "/include/")]
+    libraries = [f for f in files if f.dirname == torch + "/lib" and f.basename in _LIBRARIES]
+    if not headers or len(libraries) != len(_LIBRARIES):
+        fail("{} lacks PyTorch's headers or one of the libraries {}".format(ctx.attr.wheel.label, " ".join(_LIBRARIES)))
+    compilation = cc_common.create_compilation_context(
+        defines = depset(["_GLIBCXX_USE_CXX11_ABI={}".format(int(ctx.attr.cxx11_abi))]),
+        headers = depset(headers),
+        system_includes = depset([torch + "/include", torch + "/include/torch/csrc/api/include"]),
+    )
+
+    # As files: Bazel then neither ships them nor adds run paths. At run time the program's own torch has them loaded.
+    linking = cc_common.create_linking_context(linker_inputs = depset([cc_common.create_linker_input(
+        additional_inputs = depset(libraries),
+        owner = ctx.label,
+        user_link_flags = [f.path for f in libraries],
+    )]))
+    return [
+        CcInfo(compilation_context = compilation, linking_context = linking),
+        TorchInfo(cuda = ctx.attr.cuda, python = "", version = ctx.attr.version, where = str(ctx.attr.wheel.label)),
+        DefaultInfo(files = depset(version_py + [f for f in files if f.basename == "LICENSE" and "/torch-" in f.dirname])),
+    ]
+
+torch_wheel = rule(
+    implementation = _torch_wheel_impl,
+    doc = "PyTorch from the unpacked wheel that another rule has fetched, such as rules_python's `@pypi//torch`.",
+    attrs = {
+        "cuda": attr.string(mandatory = True, doc = "The CUDA version it is built with, such as 13.0."),
+        "cxx11_abi": attr.bool(default = True, doc = "Whether it has the C++11 strings: PyTorch's own wheels from 2.7 on."),
+        "version": attr.string(mandatory = True, doc = "Its version, such as 2.11.0+cu130."),
+        "wheel": attr.label(mandatory = True, doc = "A target among whose files and runfiles are those of the wheel, headers too."),
+    },
+    provides = [CcInfo, TorchInfo],
+)
