@@ -72,13 +72,6 @@ __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, i
       : "memory");
 }
 
-// A policy for copies of what is read once: L2 makes room for the next by evicting it first.
-__device__ __forceinline__ uint64_t l2_evict_first() {
-  uint64_t policy;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-  return policy;
-}
-
 // copy_box with a policy for L2.
 __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, int column, int row, uint64_t* barrier,
                                          uint64_t l2_policy) {

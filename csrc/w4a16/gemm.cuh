@@ -13,6 +13,7 @@
 
 #include "csrc/common/mma.cuh"
 #include "csrc/w4a16/launch.h"
+#include "csrc/w4a16/partials.cuh"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -255,21 +256,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   store_tile<Config, T>(sum, args, position);
 }
 
-// out = the partial sums added in the order of the splits, four channels per thread.
-template <class T>
-__global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant__ Args args) {
-  const int64_t size = args.m * args.n;
-  const int64_t offset = 4 * (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
-  if (offset >= size) return;
-  float4 sum = {};
-  for (int split = 0; split < args.splits; ++split) {
-    const float4 part = *reinterpret_cast<const float4*>(args.partials + split * size + offset);
-    sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
-  }
-  *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {Pair<T>::narrow(sum.x, sum.y),
-                                                                   Pair<T>::narrow(sum.z, sum.w)};
-}
-
 template <class Config, class T, class Layout>
 cudaError_t launch_gemm(const Args& args, cudaStream_t stream) {
   const auto kernel = gemm_kernel<Config, T, Layout>;
@@ -281,11 +267,7 @@ cudaError_t launch_gemm(const Args& args, cudaStream_t stream) {
   kernel<<<grid, Config::kThreads, Config::kSmemBytes, stream>>>(args);
   error = checked_launch();
   if (error != cudaSuccess || args.splits == 1) return error;
-
-  constexpr int kThreads = 256, kPerBlock = 4 * kThreads;
-  const int64_t blocks = (args.m * args.n + kPerBlock - 1) / kPerBlock;
-  add_partials_kernel<T><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(args);
-  return checked_launch();
+  return launch_add_partials<T, OnEveryGpu>(args, stream);
 }
 
 }  // namespace awq::w4a16

@@ -29,6 +29,7 @@
 #include "csrc/common/ring.cuh"
 #include "csrc/common/tensor_map.h"
 #include "csrc/w4a16/gemm_sm90.h"
+#include "csrc/w4a16/partials.cuh"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -139,6 +140,8 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
                                             const CUtensorMap& weights_map) {
   using Traits = CopyTraits<Layout>;
   const Schedule<Config> schedule(args);
+  const bool weights_once = schedule.token_tiles == 1;  // then they need not stay in L2
+  const uint64_t evict_first = ptx::evict_first_policy();
   RingPosition position;
   position.parity = 1;  // all stages are empty
   for (int64_t i = blockIdx.x; i < schedule.items(); i += gridDim.x) {
@@ -150,8 +153,13 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
       if (threadIdx.x % 32 == 0) {
         ptx::mbarrier_arrive_expect(full, sizeof(stage.activations) + sizeof(stage.weights));
         ptx::copy_box(stage.activations, in_map, k_tile * Config::kTileK, static_cast<int>(item.first_token), full);
-        ptx::copy_box(stage.weights, weights_map, k_tile * Traits::kChannelsPerRow * kChannelTileBytes,
-                      static_cast<int>(item.first_channel / Traits::kChannelsPerRow), full);
+        const int column = k_tile * Traits::kChannelsPerRow * kChannelTileBytes;
+        const int row = static_cast<int>(item.first_channel / Traits::kChannelsPerRow);
+        if (weights_once) {
+          ptx::copy_box(stage.weights, weights_map, column, row, full, evict_first);
+        } else {
+          ptx::copy_box(stage.weights, weights_map, column, row, full);
+        }
       }
       if constexpr (Traits::kCopiesScales) {
         copy_scales<Config>(stage, args, item.first_channel, k_tile);
@@ -479,21 +487,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   }
 }
 
-// out = the partial sums added in the order of the splits, four channels per thread.
-template <class T>
-__global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant__ Args args) {
-  const int64_t size = args.m * args.n;
-  const int64_t offset = 4 * (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x);
-  if (offset >= size) return;
-  float4 sum = {};
-  for (int split = 0; split < args.splits; ++split) {
-    const float4 part = *reinterpret_cast<const float4*>(args.partials + split * size + offset);
-    sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
-  }
-  *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {Pair<T>::narrow(sum.x, sum.y),
-                                                                   Pair<T>::narrow(sum.z, sum.w)};
-}
-
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
@@ -522,11 +515,7 @@ cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   kernel<<<grid, Config::kThreads, Config::kSmemBytes, stream>>>(args, in_map, weights_map, out_map);
   error = checked_launch();
   if (error != cudaSuccess || args.splits == 1) return error;
-
-  constexpr int kThreads = 256, kPerBlock = 4 * kThreads;
-  const int64_t blocks = (args.m * args.n + kPerBlock - 1) / kPerBlock;
-  sm90::add_partials_kernel<T><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(args);
-  return checked_launch();
+  return launch_add_partials<T, OnHopper>(args, stream);
 }
 
 }  // namespace awq::w4a16

@@ -93,7 +93,7 @@ __device__ __forceinline__ Tile place_tile(const Args& args, int tile) {
 template <class Config>
 __device__ __forceinline__ void fill_stages(const Ring<Config>& ring, SharedStorage<Config>& shared, const Args& args,
                                             const CUtensorMap& in_map, const CUtensorMap& weights_map) {
-  const uint64_t evict_first = ptx::l2_evict_first();
+  const uint64_t evict_first = ptx::evict_first_policy();
   RingPosition position;
   position.parity = 1;
   for (int i = blockIdx.x; i < args.channel_tiles * args.token_tiles; i += gridDim.x) {
