@@ -30,7 +30,7 @@ constexpr FunctionSpec kGeluAndQuant = {
     "None; out, scale_out and tmp are written",
     {written(tensor("out", kI8, "... d", "")), tensor("input", kF16, "... d", ""),
      written(tensor("scale_out", kF16, "T", "one per token")),
-     written(tensor("tmp", kF16, "... d", "the GELU values"))}};
+     written(reshaped(tensor("tmp", kF16, "... d", "the GELU values")))}};
 
 void gelu_and_quant(const Arguments& args) {
   GeluAndQuantParams params{};

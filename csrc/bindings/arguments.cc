@@ -220,6 +220,18 @@ void Arguments::check_tensor(size_t i) {
 
 bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) {
   const Shape& shape = spec.shape;
+  if (spec.reshaped) {
+    int64_t elems = 1;
+    for (size_t j = 0; j < shape.rank; ++j) {
+      const Dim& dim = shape.dims[j];
+      if (dim.form == Dim::Form::kConstant) {
+        elems *= dim.factor;
+      } else {
+        elems *= this->dim(dim.form == Dim::Form::kEllipsis ? "T" : dim.name) * dim.factor / dim.divisor;
+      }
+    }
+    return tensor.numel() == elems;
+  }
   const auto rank = static_cast<size_t>(tensor.dim());
   size_t skipped = 0;  // dimensions of the tensor behind "..."
   if (shape.has_ellipsis()) {
@@ -450,6 +462,7 @@ std::string docstring(const FunctionSpec& spec) {
         }
         text << " " << shape_text(argument);
         if (argument.layout == Layout::kStrided) text << ", any strides";
+        if (argument.reshaped) text << ", or any shape of as many elements";
         if (argument.layout == Layout::kRows) text << ", any stride before the last two dimensions";
         if (argument.kind == Kind::kOptionalTensor) text << ", or None";
         if (argument.written) text << ", written";

@@ -104,7 +104,8 @@ struct ArgumentSpec {
   std::string_view shape_text;
   Shape shape{};
   Layout layout = Layout::kContiguous;
-  bool written = false;  // the call writes it
+  bool reshaped = false;  // any shape of as many elements will do
+  bool written = false;   // the call writes it
   const char* meaning = "";
   bool has_default = false;
   double default_value = 0;  // of kInt, kFloat and kBool; an optional tensor's is None
@@ -133,6 +134,12 @@ constexpr ArgumentSpec tensor_like(const char* name, const char* other, std::str
 
 constexpr ArgumentSpec written(ArgumentSpec spec) {
   spec.written = true;
+  return spec;
+}
+
+// For scratch memory that callers keep flat; all dimensions have to be those of earlier arguments.
+constexpr ArgumentSpec reshaped(ArgumentSpec spec) {
+  spec.reshaped = true;
   return spec;
 }
 

@@ -140,7 +140,7 @@ def rms_norm_general(
     if use_per_token_quant:
         _quantize_tokens(normalized + _wide(bias), out, scaling)
     else:
-        out.copy_(torch.round(normalized * _wide(scaling)).clamp(-INT8_MAX - 1, INT8_MAX))
+        out.view(input.shape).copy_(torch.round(normalized * _wide(scaling)).clamp(-INT8_MAX - 1, INT8_MAX))
 
 
 def silu_and_mul(input: Tensor) -> Tensor:
@@ -150,11 +150,11 @@ def silu_and_mul(input: Tensor) -> Tensor:
 
 
 def gelu_and_quant(out: Tensor, input: Tensor, scale_out: Tensor, tmp: Tensor) -> None:
-    """tanh-GELU into `tmp`, then per-token int8 of those values as in `invoke_quant`."""
+    """tanh-GELU into `tmp`, of any shape, then per-token int8 of those values as in `invoke_quant`."""
     x = _wide(input)
     gelu = 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x.pow(3))))
-    tmp.copy_(gelu)
-    _quantize_tokens(_wide(tmp), out, scale_out)
+    rounded = tmp.view(input.shape).copy_(gelu)
+    _quantize_tokens(_wide(rounded), out, scale_out)
 
 
 def single_query_attention(
@@ -211,7 +211,7 @@ def _quantize_tokens(x: Tensor, out: Tensor, scale: Tensor) -> None:
     """Symmetric int8 per row of the last dimension; a row of zeros gives zeros and scale 0."""
     largest = x.abs().amax(-1, keepdim=True)
     factor = torch.where(largest > 0, INT8_MAX / largest, torch.zeros_like(largest))
-    out.copy_(torch.round(x * factor))
+    out.view(x.shape).copy_(torch.round(x * factor))
     scale.copy_((largest / INT8_MAX).reshape(scale.shape))
 
 
