@@ -468,6 +468,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   constexpr int kConsumerThreads = Config::kConsumers * Config::kWarpgroupThreads;
 
   if (threadIdx.x == 0) {
+    ptx::prefetch_map(in_map);
+    ptx::prefetch_map(weights_map);
     for (int i = 0; i < Config::kStages; ++i) {
       // The announcement, and each lane's copies of scales.
       ptx::mbarrier_init(&shared.full[i], 1 + (Traits::kCopiesScales ? Traits::kFillingLanes : 0));
