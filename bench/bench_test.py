@@ -186,6 +186,16 @@ def test_row_of_a_table() -> None:
     assert "| 28672 x 4096 | 16 | 14.8 | **20.0** | 74% | 40.0 | 50.1 | 16.0 | +25% | 2.0e-04 |" in text
 
 
+def test_figures_of_an_h200_are_left_out_on_other_gpus() -> None:
+    case = Case("w4a16", "gemm_forward_cuda_new", Linear4(28672, 4096, 16, layout=2), 16, 50.1)
+    assert case.on("NVIDIA H200") == case
+    text = report.report(run_of(measurement(case.on("NVIDIA H100 80GB HBM3"))))
+    assert "| N x K | M | floor | ours | of floor | peer | error |" in text
+    assert "| 28672 x 4096 | 16 | 14.8 | **20.0** | 74% | 40.0 | 2.0e-04 |" in text
+    assert "**1 of 1 cases measured, 0 wrong.**" in text
+    assert "H200" not in text.replace("| GPU | NVIDIA H200, 132 SMs |", "")
+
+
 def test_wrong_and_failed_cases_stand_out() -> None:
     case = next(case for case in CASES if case.group == "w8a8")
     failed = measurement(case, us=None, error=None, failure="RuntimeError: no such kernel")

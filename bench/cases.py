@@ -6,6 +6,7 @@ NVIDIA H200 with the method of `timing`; they are shown beside what a run measur
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -250,6 +251,10 @@ class Case:
         )
         owner = "" if self.module == "awq_inference_engine" else f"{self.module}."
         return f"{self.group}/{owner}{self.function}/{sizes}"
+
+    def on(self, gpu: str) -> Case:
+        """The case for a GPU of that name: figures of an H200 say nothing about another."""
+        return self if "H200" in gpu else dataclasses.replace(self, target_us=None, reference_us=None)
 
     @property
     def dtypes(self) -> tuple[str, ...]:

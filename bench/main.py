@@ -128,8 +128,9 @@ def _measure(cases: list[Case], layers: list[DecoderLayer], options: argparse.Na
         flush=True,
     )
     measurements = []
+    gpu: str = torch.cuda.get_device_name()
     for number, case in enumerate([] if options.host else cases, 1):
-        measurements.append(measure(case, modules, dtype, ceilings, timer))
+        measurements.append(measure(case.on(gpu), modules, dtype, ceilings, timer))
         print(f"[{number:3}/{len(cases)}] {progress_line(measurements[-1])}", flush=True)
     layer_measurements = []
     for problem in [] if options.host else layers:

@@ -32,8 +32,7 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
         "8192^3).",
         f"Times in microseconds: {run.dtype}, cold L2, median of event-timed runs. *Floor* is what the ceilings allow, "
         "*of floor* the share of it that ours reaches; above 100% where pure reads outrun the copy. *Error* is "
-        f"||out - ref|| / ||ref|| against a float32 reference (bound {bound:g}). *Target* holds for an H200. "
-        f"*Reference*: {_reference(run)}.",
+        f"||out - ref|| / ||ref|| against a float32 reference (bound {bound:g}).{_stated(run)}",
         _summary(run),
     ]
     for key, group in GROUPS.items():
@@ -99,10 +98,14 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _reference(run: Run) -> str:
+def _stated(run: Run) -> str:
+    """What the columns mean that only some runs have."""
+    text = " *Target* holds for an H200." if any(m.target_us is not None for m in run.measurements) else ""
     if run.reference:
-        return f"another build of the modules ({run.reference})"
-    return "the public AWQ kernels of mid-2025, once measured on an H200 and not run here"
+        text += f" *Reference*: another build of the modules ({run.reference})."
+    elif any(m.reference_us is not None for m in run.measurements):
+        text += " *Reference*: the public AWQ kernels of mid-2025, once measured on an H200 and not run here."
+    return text
 
 
 def _summary(run: Run) -> str:
@@ -113,10 +116,10 @@ def _summary(run: Run) -> str:
     met = sum(_meets(m) for m in judged)
     faster = [m for m in measured if m.reference_us is not None]
     beaten = sum(m.us < m.reference_us for m in faster if m.us is not None and m.reference_us is not None)
-    return (
-        f"**{len(measured)} of {len(run.measurements)} cases measured, {len(run.wrong())} wrong; target met in "
-        f"{met} of {len(judged)}, reference beaten in {beaten} of {len(faster)}.**"
-    )
+    text = f"{len(measured)} of {len(run.measurements)} cases measured, {len(run.wrong())} wrong"
+    text += f"; target met in {met} of {len(judged)}" if judged else ""
+    text += f"; reference beaten in {beaten} of {len(faster)}" if faster else ""
+    return f"**{text}.**"
 
 
 def _group_table(group: Group, measurements: Sequence[Measurement], bound: float) -> str:
@@ -126,14 +129,18 @@ def _group_table(group: Group, measurements: Sequence[Measurement], bound: float
     # The function is told only where the sizes and the group's note do not tell it.
     show_function = group.show_function or any("." in m.function for m in measurements)
     lead = [*(["function"] if show_function else []), *sizes]
-    header = [*lead, "floor", "ours", "of floor", *peer_header, "reference", "target", "met", "error"]
+    with_reference = any(m.reference_us is not None for m in measurements)
+    with_target = any(m.target_us is not None for m in measurements)
+    header = [*lead, "floor", "ours", "of floor", *peer_header]
+    header += [*(["reference"] if with_reference else []), *(["target", "met"] if with_target else []), "error"]
     rows = []
     for m in measurements:
         cells = [m.function] if show_function else []
         cells += [*m.coordinates.values(), format_us(m.floor_us)]
         cells += [f"**{format_us(m.us)}**" if m.us is not None else "failed", _of_floor(m)]
         cells += [format_us(m.peers.get(name)) for name in peers] if group.peer_columns else [_named_peers(m.peers)]
-        cells += [format_us(m.reference_us), format_us(m.target_us), _verdict(m)]
+        cells += [format_us(m.reference_us)] if with_reference else []
+        cells += [format_us(m.target_us), _verdict(m)] if with_target else []
         cells += [_error(m.error) if m.error is None or m.error <= bound else f"**{_error(m.error)}**"]
         rows.append(cells)
     failures = [f"`{m.name}`: {m.failure}" for m in measurements if m.failure]
