@@ -21,6 +21,7 @@ collect_ignore_glob = [
     "monorepo/*",
     "nested/*",
     "reproducible_names_test.py",
+    "rules/*",
     "scale/*",
     "wheel_test.py",
 ]

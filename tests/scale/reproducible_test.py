@@ -2,7 +2,7 @@
 
 The modules and the wheel that Bazel hands to this test are compared with those that another Bazel builds from a copy
 of the source tree: without any cache, in another folder, for another user, with another umask and locale, on a machine
-that seems to have a CUDA toolkit, headers and flags of its own.
+that seems to have a CUDA toolkit, headers and flags of its own, and in sandboxes that hold declared inputs alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import shutil
+import sys
+from collections.abc import Iterator
 
 import pytest
 import workspace
@@ -66,15 +69,46 @@ def here() -> dict[str, str]:
     return digests({path.name: path.read_bytes() for path in files})
 
 
-def test_another_checkout_and_machine_give_the_same_bits(here: dict[str, str]) -> None:
-    environment = foreign_machine(workspace.scratch())
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[workspace.Checkout]:
+    """A checkout on another machine, as far as one can be made up."""
+    environment = foreign_machine(workspace.scratch()) | {"CC": installed_compiler()}
     with workspace.Checkout("somebody", environment, umask=0o077) as checkout:
-        result = checkout.build("//:wheel", "//:awq_inference_engine", "//:ft_attention")
-        assert result.returncode == 0, result.stdout[-6000:]
-        ran = checkout.runners()
-        assert list(ran) == ["linux-sandbox"], {runner: len(actions) for runner, actions in ran.items()}
-        assert {"CppCompile", "CppLink", "CudaCompile"} <= set(ran["linux-sandbox"])
-        tags = {name for name in here if name.endswith(".so")}
-        built = checkout.outputs("python/*/*.so") | checkout.outputs("python/wheel/*.whl")
-        assert {name: digest for name, digest in digests(built).items() if name in here} == here
-        assert tags <= set(built)
+        yield checkout
+
+
+def installed_compiler() -> str:
+    """Gcc in the folder it is installed in, which PATH may reach through a link that the sandbox does not have."""
+    found = shutil.which("gcc")
+    assert found
+    return str(pathlib.Path(found).parent.resolve() / "gcc")
+
+
+def hermetic() -> list[str]:
+    """The options for sandboxes that hold declared inputs, the system's folders and Python."""
+    python = pathlib.Path(sys.base_prefix).resolve()
+    return ["--config=hermetic"] + ([] if python.is_relative_to("/usr") else [f"--sandbox_add_mount_pair={python}"])
+
+
+def test_another_checkout_and_machine_give_the_same_bits(here: dict[str, str], elsewhere: workspace.Checkout) -> None:
+    result = elsewhere.build(*hermetic(), "//:wheel", "//:awq_inference_engine", "//:ft_attention")
+    assert result.returncode == 0, result.stdout[-6000:]
+    ran = elsewhere.runners()
+    assert list(ran) == ["linux-sandbox"], {runner: len(actions) for runner, actions in ran.items()}
+    assert {"CppCompile", "CppLink", "CudaCompile"} <= set(ran["linux-sandbox"])
+    tags = {name for name in here if name.endswith(".so")}
+    built = elsewhere.outputs("python/*/*.so") | elsewhere.outputs("python/wheel/*.whl")
+    assert {name: digest for name, digest in digests(built).items() if name in here} == here
+    assert tags <= set(built)
+
+
+def test_the_sandbox_hides_what_is_not_declared(elsewhere: workspace.Checkout) -> None:
+    """A program that does not compile where it finds a certain file: Bazel's ordinary sandbox shows that file."""
+    undeclared = workspace.scratch() / "cuda/include/cuda.h"
+    assert undeclared.exists()
+    sample = elsewhere.root / "third_party/host_compiler/sample.cc"
+    sample.write_text(f'#if __has_include("{undeclared}")\n#error the machine is seen\n#endif\n' + sample.read_text())
+    ordinary = elsewhere.build("//third_party/host_compiler:sample")
+    assert ordinary.returncode != 0 and "#error the machine is seen" in ordinary.stdout, ordinary.stdout[-4000:]
+    result = elsewhere.build(*hermetic(), "//third_party/host_compiler:sample")
+    assert result.returncode == 0, result.stdout[-4000:]

@@ -12,6 +12,9 @@ _TAGS = [
 
 # The settings of this build, which the test's own builds repeat.
 _SETTINGS = {"CUDA_ARCHS": "$(rootpath //config:cuda_archs.txt)"} | select({
+    "//config:with_bf16": {"BUILT_FOR_BF16": "true"},
+    "//conditions:default": {"BUILT_FOR_BF16": "false"},
+}) | select({
     "//config:cuda_" + version: {"BUILT_FOR_CUDA": version}
     for version in CUDA_TOOLKITS
 }) | select({

@@ -27,6 +27,42 @@ _MODE_FLAGS = {
     ],
 }
 
+# What the rules decide themselves: architectures, relocatable device code, and what nvcc makes.
+_RESERVED_PREFIXES = (
+    "-arch",
+    "-code",
+    "-gencode",
+    "-rdc",
+    "--generate-code",
+    "--gpu-architecture",
+    "--gpu-code",
+    "--relocatable-device-code",
+)
+_RESERVED = [
+    "-E",
+    "-M",
+    "-MM",
+    "-c",
+    "-cubin",
+    "-cuda",
+    "-dlink",
+    "-fatbin",
+    "-lib",
+    "-ptx",
+    "-run",
+    "--compile",
+    "--cubin",
+    "--cuda",
+    "--device-link",
+    "--fatbin",
+    "--generate-dependencies",
+    "--generate-nonsystem-dependencies",
+    "--lib",
+    "--preprocess",
+    "--ptx",
+    "--run",
+]
+
 def _has_suffix(file, suffixes):
     return any([file.basename.endswith(s) for s in suffixes])
 
@@ -44,6 +80,15 @@ def _host_flags(cc_toolchain, features):
     )
     return [f for f in flags if f != "-c" and not f.startswith("-std=")]
 
+def _own_includes(ctx):
+    """The folders of `includes`, in the source tree and among what is generated."""
+    workspace_root = ctx.label.workspace_root
+    folders = []
+    for include in ctx.attr.includes:
+        folder = "/".join([part for part in [workspace_root, ctx.label.package, include] if part not in ["", "."]]) or "."
+        folders += [folder, ctx.bin_dir.path + "/" + folder]
+    return folders
+
 def _path_variable(ctx, toolchain, host_compiler):
     """PATH of a compilation: the host compiler's folder, the toolkit's, then the default shell's, without repetition."""
     folders = [host_compiler.rpartition("/")[0]]
@@ -51,25 +96,24 @@ def _path_variable(ctx, toolchain, host_compiler):
     folders += ctx.configuration.default_shell_env.get("PATH", "/usr/bin:/bin").split(":")
     return ":".join({f: True for f in folders if f}.keys())
 
-def _compile(ctx, cc_toolchain, features, cc_info, pic):
+def _compile(ctx, cc_toolchain, features, cc_info):
     toolchain = ctx.toolchains["//cuda:toolchain_type"]
     host_compiler = cc_common.get_tool_for_action(feature_configuration = features, action_name = CPP_COMPILE_ACTION_NAME)
     context = cc_info.compilation_context
     archs = gencodes(";".join(ctx.attr.archs)) if ctx.attr.archs else ctx.attr._default_cuda_archs[CudaArchsInfo].gencodes
     workspace_root = ctx.label.workspace_root or "."
-    host_options = _host_flags(cc_toolchain, features) + ctx.attr._default_host_copts[BuildSettingInfo].value + ctx.attr.host_copts
+    host_options = ctx.attr._default_host_copts[BuildSettingInfo].value + ctx.attr.host_copts + _host_flags(cc_toolchain, features)
 
     common = ctx.actions.args()
     common.add_all(["-x", "cu"])
     common.add_all(archs, before_each = "-gencode")
     common.add_all(["-ccbin", host_compiler])
-    if pic:
-        common.add_all(["-Xcompiler", "-fPIC"])
+    common.add_all(["-Xcompiler", "-fPIC"])
     quote_includes = [workspace_root, ctx.bin_dir.path + ("" if workspace_root == "." else "/" + workspace_root)]
     common.add_all(quote_includes, before_each = "-I")
     common.add_all(context.quote_includes, before_each = "-I")
     common.add_all(context.includes, before_each = "-I")
-    common.add_all([ctx.label.package + "/" + i if i != "." else ctx.label.package for i in ctx.attr.includes], before_each = "-isystem")
+    common.add_all(_own_includes(ctx), before_each = "-isystem")
     common.add_all(context.system_includes, before_each = "-isystem")
     common.add_all(_MODE_FLAGS[ctx.var["COMPILATION_MODE"]])
     if toolchain.config.nvcc_version >= (11, 7) and ctx.var["COMPILATION_MODE"] == "opt":
@@ -88,7 +132,7 @@ def _compile(ctx, cc_toolchain, features, cc_info, pic):
     objects = []
     for src in [f for f in ctx.files.srcs if _has_suffix(f, _SOURCES)]:
         stem = src.basename.rpartition(".")[0]
-        obj = ctx.actions.declare_file("_objs/{}/{}{}".format(ctx.label.name, stem, ".pic.o" if pic else ".o"))
+        obj = ctx.actions.declare_file("_objs/{}/{}.pic.o".format(ctx.label.name, stem))
         specific = ctx.actions.args()
         if toolchain.config.nvcc_version >= (12, 9):
             # Names of internal symbols come from this seed instead of from the source's real path.
@@ -111,8 +155,8 @@ def _cuda_library_impl(ctx):
     for f in ctx.files.srcs:
         if not _has_suffix(f, _SOURCES + _HEADERS):
             fail("in srcs attribute of cuda_library rule {}: source file '{}' is misplaced here".format(ctx.label, f.short_path))
-    for opt in ctx.attr.copts:
-        if opt.startswith(("-gencode", "-arch", "--gpu-", "-rdc", "--relocatable-device-code")):
+    for opt in [o.strip() for o in ctx.attr.copts + ctx.attr.ptxasopts]:
+        if opt in _RESERVED or opt.startswith(_RESERVED_PREFIXES):
             fail(opt, "is not allowed to be specified directly via copts of rules_cuda related rules")
 
     cc_toolchain = find_cpp_toolchain(ctx)
@@ -131,8 +175,7 @@ def _cuda_library_impl(ctx):
         feature_configuration = features,
         cc_toolchain = cc_toolchain,
         compilation_outputs = cc_common.create_compilation_outputs(
-            objects = depset([] if ctx.fragments.cpp.force_pic else _compile(ctx, cc_toolchain, features, merged, pic = False)),
-            pic_objects = depset(_compile(ctx, cc_toolchain, features, merged, pic = True)),
+            pic_objects = depset(_compile(ctx, cc_toolchain, features, merged)),
         ),
         user_link_flags = ctx.attr.host_linkopts,
         alwayslink = ctx.attr.alwayslink,
@@ -144,7 +187,7 @@ def _cuda_library_impl(ctx):
 
     own = cc_common.create_compilation_context(
         headers = depset([f for f in ctx.files.hdrs + ctx.files.srcs if _has_suffix(f, _HEADERS)]),
-        system_includes = depset([ctx.label.package + "/" + i for i in ctx.attr.includes]),
+        system_includes = depset(_own_includes(ctx)),
         quote_includes = depset([ctx.label.workspace_root or "."]),
         defines = depset(ctx.attr.host_defines),
     )

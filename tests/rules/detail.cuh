@@ -1,0 +1,3 @@
+#pragma once
+
+inline int detail() { return 1; }

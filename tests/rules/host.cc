@@ -1,0 +1,3 @@
+#include "tests/rules/kernel.h"
+
+int host() { return kernel(); }

@@ -1,0 +1,5 @@
+#include "tests/rules/kernel.h"
+
+#include "tests/rules/detail.cuh"
+
+int kernel() { return detail(); }
