@@ -1,7 +1,7 @@
 """The macro for kernel families."""
 
 load("@rules_cuda//cuda:defs.bzl", "cuda_library")
-load("//config:cuda_versions.bzl", "NVCC_THREADS")
+load("//bazel/lib:cuda_versions.bzl", "NVCC_THREADS")
 load("//config:settings.bzl", "selected_archs")
 
 _COPTS = [

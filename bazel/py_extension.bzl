@@ -5,7 +5,7 @@ The macro's interface follows rules_python's experimental `py_extension`, which 
 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//third_party:by_python.bzl", "by_python")
+load("//toolchains/python:by_python.bzl", "by_python")
 load(":copts.bzl", "CXX_COPTS")
 
 def _py_extension_impl(ctx):

@@ -45,8 +45,8 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
         target_compatible_with = target_compatible_with + (only_where(Label("//config:with_gpu")) if gpu else []),
         deps = deps + [
             Label("//tests:testing"),
-            Label("//third_party/python:pytest"),
-            Label("//third_party/torch"),
+            Label("@awq_packages//:pytest"),
+            Label("//config:torch_py"),
         ],
         **kwargs
     )

@@ -4,11 +4,12 @@ load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIS
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//third_party/cuda:info.bzl", "CudaSourceInfo")
-load("//third_party/torch:info.bzl", "TorchInfo")
-load(":arch_list.bzl", "format_archs")
+load("//third_party:versions.bzl", "OFFERS")
+load("//toolchains/cuda:info.bzl", "CudaSourceInfo")
+load("//toolchains/torch:info.bzl", "TorchInfo")
+load("//bazel/lib:arch_list.bzl", "format_archs")
 load(
-    ":checks.bzl",
+    "//bazel/lib:checks.bzl",
     "check_choice",
     "check_host_compiler",
     "check_pairing",
@@ -19,8 +20,8 @@ load(
     "check_torch_python",
     "select_archs",
 )
-load(":cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
-load(":problems.bzl", "format_problem")
+load("//bazel/lib:cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
+load("//bazel/lib:problems.bzl", "format_problem")
 
 CudaBuildInfo = provider(
     doc = "The CUDA toolkit that is used and what is built with it.",
@@ -58,7 +59,7 @@ _PY_CC_TOOLCHAIN_TYPE = "@rules_python//python/cc:toolchain_type"
 def _python_in_use_impl(ctx):
     # Of a version such as 3.11.9 the ABI is 3.11's.
     version = ".".join(ctx.toolchains[_PY_CC_TOOLCHAIN_TYPE].py_cc_toolchain.python_version.split(".")[:2])
-    found = check_python(version)
+    found = check_python(version, OFFERS)
     if found:
         fail(format_problem(found))
     return [BuildSettingInfo(value = version), config_common.FeatureFlagInfo(value = version)]
@@ -74,7 +75,7 @@ _CUDA_TOOLCHAIN_TYPE = "@rules_cuda//cuda:toolchain_type"
 def _cuda_build_impl(ctx):
     source = ctx.attr.source[CudaSourceInfo]
     version, where = source.version, source.where
-    found = check_toolkit(version, where)
+    found = check_toolkit(version, where, OFFERS)
     toolchain = ctx.toolchains[_CUDA_TOOLCHAIN_TYPE]
     if not found and toolchain:
         # A File with the subset of rules_cuda, a path with the real ones.
@@ -112,7 +113,7 @@ cuda_build = rule(
 def _torch_check_impl(ctx):
     build = ctx.attr.build[CudaBuildInfo]
     torch = ctx.attr.torch[TorchInfo]
-    found = check_torch(torch.version, torch.cuda, torch.where)
+    found = check_torch(torch.version, torch.cuda, torch.where, OFFERS)
     found = found or check_torch_python(torch.python, ctx.attr.python[BuildSettingInfo].value, torch.where)
     if not found:
         found, warning = check_pairing(
@@ -122,6 +123,7 @@ def _torch_check_impl(ctx):
             torch.cuda,
             torch.where,
             ctx.attr.allow_minor_mismatch[BuildSettingInfo].value,
+            OFFERS,
         )
         if warning:
             # buildifier: disable=print

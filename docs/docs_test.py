@@ -83,13 +83,13 @@ def test_pairs_of_pytorch_and_cuda() -> None:
 
 
 def test_variables_that_the_build_reads() -> None:
-    variables = WORKSPACE.load("//third_party/environment:doctor_environment.bzl")["_VARIABLES"]
+    variables = WORKSPACE.load("//toolchains/machine:doctor_environment.bzl")["_VARIABLES"]
     named = " ".join(cells[0] for cells in rows(SETTINGS))
     assert [name for name in variables if not re.search(rf"\b{name}\b", named)] == []
 
 
 def test_toolkits_of_architectures() -> None:
-    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    table = WORKSPACE.load("//bazel/lib:cuda_versions.bzl")
     listed = {cells[1]: cells[2] for cells in rows(SETTINGS) if re.fullmatch(r"\d+\.\d", cells[1])}
     assert listed == {arch: table["toolkits_with"](arch.replace(".", "")) for arch in listed}
     known = {arch for arch in table["KNOWN_ARCHS"] if arch.isdigit()}
@@ -97,7 +97,7 @@ def test_toolkits_of_architectures() -> None:
 
 
 def test_compilers_of_toolkits() -> None:
-    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    table = WORKSPACE.load("//bazel/lib:cuda_versions.bzl")
     [line] = re.findall(r"^- \*\*Compilers\.\*\*.*$", SETTINGS, re.M)
     said = re.findall(r"to (\d+) with (?:CUDA )?([\d.]+\d)", line)
     assert [cuda for _, cuda in said] == [*WORKSPACE.load("//third_party:versions.bzl")["CUDA_TOOLKITS"]][::-1]
@@ -107,7 +107,7 @@ def test_compilers_of_toolkits() -> None:
 
 def test_every_message_has_a_row() -> None:
     # Starlark that is also Python.
-    trees = [ast.parse((ROOT / "config" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
+    trees = [ast.parse((ROOT / "bazel/lib" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     titles = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "title"]
     texts = {node.value for title in titles for node in ast.walk(title) if isinstance(node, ast.Constant)}

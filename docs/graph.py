@@ -9,8 +9,8 @@ import re
 # Boxes for what comes from elsewhere, whose labels depend on settings and dependency mode. The first that fits counts.
 _OTHERS = {
     r"@.*:pybind11": "pybind11",
-    r"@.*\bawq_torch_.*|//third_party/torch:.*": "PyTorch",
-    r"@.*\bawq_cuda_.*|@.*rules_cuda.*:runtime|//third_party/cuda:.*": "CUDA toolkit",
+    r"@.*\bawq_torch_.*|//toolchains/torch:.*": "PyTorch",
+    r"@.*\bawq_cuda_.*|@.*rules_cuda.*:runtime|//toolchains/cuda:.*": "CUDA toolkit",
     r"@.*python.*:.*headers": "Python headers",
 }
 _LAYERS = ["python", "csrc/bindings", "kernel families", "csrc/common", "third_party"]
@@ -24,7 +24,7 @@ def _box(label: str) -> str | None:
     for pattern, name in _OTHERS.items():
         if re.fullmatch(pattern, label):
             return name
-    if label.startswith(("@", "//third_party")):
+    if label.startswith(("@", "//third_party", "//toolchains")):
         raise ValueError(f"{label} has no box in {__file__}")
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):

@@ -25,12 +25,6 @@ def pages() -> dict[str, str]:
         + reference.flags("config/BUILD.bazel"),
         "modules.md": reference.extension_modules(),
         "targets.md": graph.page(pathlib.Path(os.environ["TARGETS"])),
-        "workspace.md": reference.bzl_files(
-            "Settings, checks and repositories",
-            f"What the workspace itself is made of. Its flags: {SETTINGS}.",
-            "config",
-            "third_party",
-        ),
     }
 
 

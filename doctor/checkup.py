@@ -55,19 +55,16 @@ class Checkup:
     def __init__(self, root: pathlib.Path, information: dict[str, Any], output_folder: pathlib.Path) -> None:
         """Takes the workspace's folder, what `selected_settings` wrote down, and a folder among Bazel's outputs."""
         workspace = Workspace(root)
-        self._checks = workspace.load("//config:checks.bzl")
-        self._problems = workspace.load("//config:problems.bzl")
-        self._archs = workspace.load("//config:arch_list.bzl")
-        self._cuda = workspace.load("//config:cuda_versions.bzl")
+        self._checks = workspace.load("//bazel/lib:checks.bzl")
+        self._problems = workspace.load("//bazel/lib:problems.bzl")
+        self._archs = workspace.load("//bazel/lib:arch_list.bzl")
+        self._cuda = workspace.load("//bazel/lib:cuda_versions.bzl")
         self._versions = workspace.load("//third_party:versions.bzl")
-        self._compilers = workspace.load("//third_party/environment:environment.bzl")
-        self._cross = workspace.load("//third_party/cross:cross_gcc.bzl")
-        self._interpreters = workspace.load("//third_party/python:interpreters.bzl")
-        self._toolkits = workspace.load("//third_party/cuda:local_toolkit.bzl")
-        self._torch = workspace.load("//third_party/torch:local_torch.bzl")
-        self._cxx11_abi = workspace.load("//third_party/torch:torch.bzl")["cxx11_abi"]
-        self._torch_info = workspace.load("//third_party/torch:info.bzl")
-        self._pip_pythons = workspace.load("//third_party/wheels:wheels.bzl")["PIP_PYTHONS"]
+        self._offers = self._versions["OFFERS"]
+        self._compilers = workspace.load("//bazel/lib:compilers.bzl")
+        self._interpreters = workspace.load("//bazel/lib:interpreters.bzl")
+        self._toolkits = workspace.load("//bazel/lib:installed_toolkit.bzl")
+        self._torch = workspace.load("//bazel/lib:installed_torch.bzl")
 
         self._wanted_bazel = (root / ".bazelversion").read_text(encoding="utf-8").strip()
         self._information = information
@@ -136,7 +133,7 @@ class Checkup:
             needed.append("CUDA " + self._settings["cuda"])
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, self._pip_pythons, ["pip"])
+        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, self._interpreters["PIP_PYTHONS"], ["pip"])
         if interpreter:
             finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
             finding.facts["interpreter"] = interpreter.path
@@ -153,13 +150,13 @@ class Checkup:
             stated = self._settings["registered_cuda_version"]
             problem = self._checks["check_registered_version"](stated)
             problem = problem or self._checks["check_toolkit"](
-                self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
+                self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"], self._offers
             )
             if problem:
                 return self._refuse(finding, problem)
             self._toolkit = self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
         elif choice == "local":
-            toolkit, problem = self._toolkits["find_toolkit"](self._rctx)
+            toolkit, problem = self._toolkits["find_toolkit"](self._rctx, self._offers)
             if problem:
                 return self._refuse(finding, problem)
             self._toolkit = toolkit.version, toolkit.where
@@ -244,7 +241,7 @@ class Checkup:
 
     def _cross_compiler(self, processor: str) -> Finding:
         finding = Finding("host_compiler", "C++ compiler", OK, "")
-        name = self._cross["cross_gcc_name"](processor)
+        name = self._compilers["cross_gcc_name"](processor)
         compiler = self._compilers["ask_compiler"](self._rctx, name)
         if not compiler:
             return self._refuse(finding, self._checks["no_cross_compiler"](processor, name))
@@ -276,7 +273,7 @@ class Checkup:
             return self._local_pytorch(finding, python)
         release = self._versions["TORCH_RELEASES"][choice]
         if python not in release.pythons:
-            return self._refuse(finding, self._checks["no_torch_for_python"](choice, python))
+            return self._refuse(finding, self._checks["no_torch_for_python"](choice, python, self._offers))
         self._selected_torch = choice, release.cuda, self._problems["FETCHED_TORCH"]
         finding.summary = (
             f"{choice} for Python {python}, built with CUDA {release.cuda}, {self._problems['FETCHED_TORCH']}"
@@ -287,14 +284,14 @@ class Checkup:
     def _local_pytorch(self, finding: Finding, python: str) -> Finding:
         folder, its_python, where = self._torch["find_torch"](self._rctx, python)
         if not folder:
-            return self._refuse(finding, self._checks["no_torch"](where))
+            return self._refuse(finding, self._checks["no_torch"](where, self._offers))
         facts = self._facts_of(folder)
         finding.facts |= {"version": facts.version, "cuda": facts.cuda, "where": where}
-        problem = self._checks["check_torch"](facts.version, facts.cuda, where)
+        problem = self._checks["check_torch"](facts.version, facts.cuda, where, self._offers)
         problem = problem or self._checks["check_torch_python"](its_python, python, where)
         if problem:
             return self._refuse(finding, problem)
-        abi, error = self._cxx11_abi(self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
+        abi, error = self._torch["cxx11_abi"](self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
         if error:
             return self._refuse(
                 finding,
@@ -315,7 +312,7 @@ class Checkup:
     def _facts_of(self, folder: str) -> Any:
         """Version and CUDA version of the PyTorch in a folder."""
         text = pathlib.Path(folder, "torch", "version.py").read_text(encoding="utf-8", errors="replace")
-        return self._torch_info["torch_facts"](text)
+        return self._torch["torch_facts"](text)
 
     def _pairing(self) -> Finding:
         finding = Finding("pairing", "CUDA in both", OK, "")
@@ -324,7 +321,7 @@ class Checkup:
             finding.summary = f"no {'PyTorch' if self._toolkit else 'CUDA toolkit'} to compare"
             return finding
         problem, warning = self._checks["check_pairing"](
-            *self._toolkit, *self._selected_torch, self._settings["allow_cuda_minor_mismatch"]
+            *self._toolkit, *self._selected_torch, self._settings["allow_cuda_minor_mismatch"], self._offers
         )
         if problem or warning:
             return self._refuse(finding, problem or warning, PROBLEM if problem else WARNING)

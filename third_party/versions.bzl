@@ -69,10 +69,10 @@ CUDA_TOOLKITS = {
         sha256 = "9cd815f3b71c2e3686ef2219b7794b81044f9dcefaa8e21dacfcb5bc4d931892",
     ),
     "13.0": struct(
-        lock = Label("//third_party/wheels/locks:cuda_13_0_py311.txt"),
+        lock = Label("//third_party/pip/locks:cuda_13_0_py311.txt"),
     ),
     "13.2": struct(
-        lock = Label("//third_party/wheels/locks:cuda_13_2_py311.txt"),
+        lock = Label("//third_party/pip/locks:cuda_13_2_py311.txt"),
     ),
 }
 
@@ -100,6 +100,14 @@ TORCH_RELEASES = {
 DEFAULT_TORCH = "2.11.0"
 
 DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
+
+# What can be chosen, for checks and their messages.
+OFFERS = struct(
+    cuda = CUDA_TOOLKITS.keys(),
+    default_cuda = DEFAULT_CUDA,
+    pythons = PYTHON_VERSIONS,
+    torch = TORCH_RELEASES,
+)
 
 # Required by torch, but importing it and calling kernels needs none of these (inductor compiles with triton).
 TORCH_UNUSED_PACKAGES = [
@@ -163,8 +171,8 @@ EXTRA_PACKAGES = {
 
 def python_lock(version):
     """The lock file of tools for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:tools_py{}.txt".format(version.replace(".", "")))
+    return Label("//third_party/pip/locks:tools_py{}.txt".format(version.replace(".", "")))
 
 def torch_lock(torch, python):
     """The lock file of a PyTorch release and what it requires, for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:torch_{}_py{}.txt".format(torch.replace(".", "_"), python.replace(".", "")))
+    return Label("//third_party/pip/locks:torch_{}_py{}.txt".format(torch.replace(".", "_"), python.replace(".", "")))

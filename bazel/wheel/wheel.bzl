@@ -5,7 +5,7 @@ from what was built need an output whose name is not known beforehand.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//third_party:by_python.bzl", "by_python")
+load("//toolchains/python:by_python.bzl", "by_python")
 
 def _one(files, suffix, where):
     """The only file whose path ends in `suffix`."""

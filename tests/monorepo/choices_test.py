@@ -72,7 +72,7 @@ toolchain(
 """
 
 TORCH_BUILD = """
-load("@REPOSITORY//third_party/torch:defs.bzl", "torch_wheel")
+load("@REPOSITORY//toolchains/torch:defs.bzl", "torch_wheel")
 load("@rules_python//python:defs.bzl", "py_library")
 
 py_library(
@@ -204,8 +204,8 @@ def test_what_is_public_is_listed(consumer: Consumer) -> None:
         "config/...",
         "csrc/...",
         "python/...",
-        "third_party/cuda/...",
-        "third_party/torch/...",
+        "toolchains/cuda/...",
+        "toolchains/torch/...",
     ]
     query = f"visible(//:linear, {' + '.join(here + package for package in packages)})"
     printed = consumer.check(consumer.bazel("query", "--noshow_progress", "--output=label_kind", query))

@@ -189,13 +189,13 @@ def test_pytorch_that_has_no_wheel_for_the_python(
 
 def test_wheel_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.Path) -> None:
     """An index that delivers other files: here a folder of empty ones with the right names."""
-    lock = workspace.root / "third_party/wheels/locks/tools_py311.txt"
+    lock = workspace.root / "third_party/pip/locks/tools_py311.txt"
     for line in lock.read_text().splitlines():
         name, equals, version = line.removesuffix(" \\").partition("==")
         if equals:
             write(tmp_path / f"{name.replace('-', '_')}-{version}-py3-none-any.whl", "another file")
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
-    result = workspace.bazel("build", "--nobuild", "//third_party/python:pytest", **environment)
+    result = workspace.bazel("build", "--nobuild", "@awq_packages//:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
     assert_refused(
         outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
@@ -230,7 +230,7 @@ def test_toolkit_from_redistributable_archives(workspace: Checkout, tmp_path: pa
     here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
     versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
     try:
-        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//third_party/cuda:runtime"]
+        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//toolchains/cuda:runtime"]
         damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
         whole = damaged.read_bytes()
         damaged.write_bytes(whole + b"more")

@@ -12,8 +12,8 @@ import pytest
 import workspace
 
 # A compilation and link by the machine's compiler, and a small kernel library.
-TARGETS = ["//third_party/host_compiler:sample", "//csrc/quantization"]
-OUTPUTS = ["third_party/host_compiler/sample", "csrc/quantization/*.a"]
+TARGETS = ["//toolchains/cc/host:sample", "//csrc/quantization"]
+OUTPUTS = ["toolchains/cc/host/sample", "csrc/quantization/*.a"]
 
 
 @pytest.fixture(scope="module")

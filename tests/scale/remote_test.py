@@ -19,7 +19,7 @@ import services
 import workspace
 
 # The modules, the wheel and every kernel library, without bfloat16, which would double the work and show nothing more.
-EVERYTHING = ["--//config:bf16=false", "//:wheel", "//csrc/...", "//third_party/host_compiler:sample"]
+EVERYTHING = ["--//config:bf16=false", "//:wheel", "//csrc/...", "//toolchains/cc/host:sample"]
 SMALL = ["--//config:bf16=false", "//csrc/activation"]
 
 

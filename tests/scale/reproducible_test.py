@@ -106,9 +106,9 @@ def test_the_sandbox_hides_what_is_not_declared(elsewhere: workspace.Checkout) -
     """A program that does not compile where it finds a certain file: Bazel's ordinary sandbox shows that file."""
     undeclared = workspace.scratch() / "cuda/include/cuda.h"
     assert undeclared.exists()
-    sample = elsewhere.root / "third_party/host_compiler/sample.cc"
+    sample = elsewhere.root / "toolchains/cc/host/sample.cc"
     sample.write_text(f'#if __has_include("{undeclared}")\n#error the machine is seen\n#endif\n' + sample.read_text())
-    ordinary = elsewhere.build("//third_party/host_compiler:sample")
+    ordinary = elsewhere.build("//toolchains/cc/host:sample")
     assert ordinary.returncode != 0 and "#error the machine is seen" in ordinary.stdout, ordinary.stdout[-4000:]
-    result = elsewhere.build(*hermetic(), "//third_party/host_compiler:sample")
+    result = elsewhere.build(*hermetic(), "//toolchains/cc/host:sample")
     assert result.returncode == 0, result.stdout[-4000:]

@@ -2,7 +2,7 @@
 
 # The repository has the usual layout of a toolkit: bin, include, nvvm and lib, in which nvcc finds its parts relative to
 # itself. It declares its own toolchain with rules_cuda's public rules, so that it works with rules_cuda and with
-# third_party/rules_cuda_subset. CUB, Thrust and libcu++ are left out, no kernel uses them; cuda_fp16.h needs nv/target.
+# offline/rules_cuda. CUB, Thrust and libcu++ are left out, no kernel uses them; cuda_fp16.h needs nv/target.
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load(
@@ -109,19 +109,6 @@ filegroup(
 )
 """
 
-# What the BUILD file names, for messages about toolkits that lack it.
-NEEDED_FILES = [
-    "bin/ptxas",
-    "bin/fatbinary",
-    "bin/nvlink",
-    "bin/bin2c",
-    "bin/crt/link.stub",
-    "include/cuda_runtime.h",
-    "include/crt/host_config.h",
-    "include/nv/target",
-    "lib/libcudart_static.a",
-]
-
 # All targets that others name.
 TARGETS = ["host_config.h", "nvcc", "nvcc_toolchain", "runtime", "source"]
 
@@ -137,7 +124,7 @@ def toolkit_build_file(version, where):
     """
     major, minor = version.split(".")
     return _BUILD.format(
-        info = Label(":info.bzl"),
+        info = Label("//toolchains/cuda:info.bzl"),
         major = major,
         minor = minor,
         version = version,

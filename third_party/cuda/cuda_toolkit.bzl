@@ -3,8 +3,8 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
-load("//config:problems.bzl", "FETCHED_TOOLKIT", "archive_failed", "format_problem")
-load("//third_party/wheels:wheels.bzl", "download_wheels", "locked_requirements")
+load("//bazel/lib:problems.bzl", "FETCHED_TOOLKIT", "archive_failed", "format_problem")
+load("//third_party/pip:wheels.bzl", "download_wheels", "locked_requirements")
 load(":build_file.bzl", "toolkit_build_file")
 
 def _finish(rctx):

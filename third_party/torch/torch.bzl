@@ -1,9 +1,9 @@
 """PyTorch: what a build needs of it, as C++ targets, and the package itself for tests; from a release's locked wheel."""
 
-load("//config:problems.bzl", "FETCHED_TORCH")
-load("//third_party/python:interpreters.bzl", "find_interpreter")
-load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
-load(":info.bzl", "torch_facts")
+load("//bazel/lib:installed_torch.bzl", "cxx11_abi", "torch_facts")
+load("//bazel/lib:interpreters.bzl", "PIP_PYTHONS", "find_interpreter")
+load("//bazel/lib:problems.bzl", "FETCHED_TORCH")
+load("//third_party/pip:wheels.bzl", "download_wheels")
 
 # All targets that others name.
 TARGETS = ["about", "info", "package", "pybind11", "torch", "torch_python"]
@@ -113,30 +113,6 @@ py_library(
 )
 """
 
-# c10::detail::torchCheckFail takes a std::string, so its mangled name tells which one. (That the library holds names of the
-# new one somewhere says nothing: it may hold parts of the C++ library.)
-_CXX11_ABI_PROBE = """
-import sys
-data = open(sys.argv[1], "rb").read()
-print(int(b"torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string" in data))
-"""
-
-def cxx11_abi(rctx, python, library):
-    """Which std::string a PyTorch is compiled with.
-
-    Args:
-      rctx: the repository context.
-      python: path of an interpreter that can read files.
-      library: path of its libc10.so.
-
-    Returns:
-      `(abi, error)`: "1" for the C++11 one or "0" for the old one, and None; or None and what went wrong.
-    """
-    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, library])
-    if probe.return_code != 0:
-        return None, "cannot read {}: {}".format(library, probe.stderr)
-    return probe.stdout.strip(), None
-
 def declare_torch_targets(rctx, python, cpython, where, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
@@ -155,7 +131,7 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
     for name, value in {
         "cuda": facts.cuda,
         "cxx11_abi": abi,
-        "info_bzl": str(Label(":info.bzl")),
+        "info_bzl": str(Label("//toolchains/torch:info.bzl")),
         "python": cpython,
         "version": facts.version,
         "where": where,

@@ -1,0 +1,54 @@
+"""The repositories of this project's own tests and tools. Used by both dependency modes; not for workspaces that include it.
+
+Every one is fetched only when a target that needs it is built.
+"""
+
+load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//toolchains/cc/cross:cross_gcc.bzl", "cross_gcc_repo")
+load("//toolchains/machine:doctor_environment.bzl", "doctor_environment_repo")
+load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
+load("//third_party/pip:wheels.bzl", "wheels_repo")
+load("//toolchains/python:by_python.bzl", "python_tag")
+load("//bazel/lib:hub.bzl", "hub_repo")
+load(
+    "//third_party:versions.bzl",
+    "BUILDIFIER",
+    "CUDA_BINARY_TOOLS",
+    "DEFAULT_PYTHON",
+    "EXTRA_PACKAGES",
+    "LINT_PACKAGES",
+    "LOCK_PACKAGES",
+    "PYTHON_PACKAGES",
+    "PYTHON_VERSIONS",
+    "python_lock",
+)
+
+def awq_dev_dependencies():
+    """Declares the repositories."""
+    host_compiler_repo(name = "awq_host_compiler")
+    doctor_environment_repo(name = "awq_doctor_environment")
+    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
+    for version in PYTHON_VERSIONS:
+        for name, packages in PYTHON_PACKAGES.items():
+            wheels_repo(
+                name = "awq_{}_{}".format(name, python_tag(version)),
+                lock = python_lock(version),
+                packages = packages + EXTRA_PACKAGES.get(version, []),
+                python_version = version,
+            )
+    hub_repo(name = "awq_packages", bzl = Label("//toolchains/python:packages.bzl"), macro = "package_targets")
+    for name, packages in {
+        "awq_cuda_binary_tools": CUDA_BINARY_TOOLS,
+        "awq_lint_tools": LINT_PACKAGES,
+        "awq_uv": LOCK_PACKAGES,
+    }.items():
+        wheels_repo(
+            name = name,
+            lock = python_lock(DEFAULT_PYTHON),
+            packages = packages,
+        )
+    buildifier_repo(
+        name = "awq_buildifier",
+        version = BUILDIFIER.version,
+        sha256 = BUILDIFIER.sha256,
+    )

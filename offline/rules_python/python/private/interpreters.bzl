@@ -1,0 +1,1 @@
+../../../../bazel/lib/interpreters.bzl

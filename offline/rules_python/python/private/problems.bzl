@@ -1,0 +1,1 @@
+../../../../bazel/lib/problems.bzl

@@ -1,0 +1,17 @@
+"""The targets of @awq_packages: Python packages for the workspace's own programs, by Python version."""
+
+load("//toolchains/python:by_python.bzl", "alias_by_python")
+load("//third_party:versions.bzl", "PYTHON_PACKAGES")
+
+def package_targets(name):
+    """Declares the aliases.
+
+    Args:
+      name: unused; macros have one.
+    """
+    for target in PYTHON_PACKAGES:
+        alias_by_python(
+            name = target,
+            actual = "@awq_" + target + "_{tag}//:site_packages",
+            visibility = ["//visibility:public"],
+        )
