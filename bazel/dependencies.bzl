@@ -3,16 +3,16 @@
 Every one is fetched only when a target that needs it is built.
 """
 
-load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
-load("//toolchains/cuda:local_toolkit.bzl", "local_toolkit_repo")
-load("//toolchains/machine:environment.bzl", "environment_repo")
-load("//toolchains/torch:local_torch.bzl", "local_torch_repo")
-load("//toolchains/torch:targets.bzl", "torch_repo_name")
-load("//third_party/torch:torch.bzl", "torch_repo")
-load("//third_party/pip:wheels.bzl", "wheels_repo")
-load("//toolchains/python:by_python.bzl", "python_tag")
 load("//bazel/lib:hub.bzl", "hub_repo")
 load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES", "TORCH_UNUSED_PACKAGES", "torch_lock")
+load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
+load("//third_party/pip:wheels.bzl", "wheels_repo")
+load("//third_party/torch:torch.bzl", "torch_repo")
+load("//toolchains/cuda:local_toolkit.bzl", "local_toolkit_repo")
+load("//toolchains/machine:environment.bzl", "environment_repo")
+load("//toolchains/python:by_python.bzl", "python_tag")
+load("//toolchains/torch:local_torch.bzl", "local_torch_repo")
+load("//toolchains/torch:targets.bzl", "torch_repo_name")
 
 def _cuda_repositories():
     for version, toolkit in CUDA_TOOLKITS.items():

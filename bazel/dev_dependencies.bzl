@@ -3,12 +3,6 @@
 Every one is fetched only when a target that needs it is built.
 """
 
-load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
-load("//toolchains/cc/cross:cross_gcc.bzl", "cross_gcc_repo")
-load("//toolchains/machine:doctor_environment.bzl", "doctor_environment_repo")
-load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
-load("//third_party/pip:wheels.bzl", "wheels_repo")
-load("//toolchains/python:by_python.bzl", "python_tag")
 load("//bazel/lib:hub.bzl", "hub_repo")
 load(
     "//third_party:versions.bzl",
@@ -22,6 +16,12 @@ load(
     "PYTHON_VERSIONS",
     "python_lock",
 )
+load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//third_party/pip:wheels.bzl", "wheels_repo")
+load("//toolchains/cc/cross:cross_gcc.bzl", "cross_gcc_repo")
+load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
+load("//toolchains/machine:doctor_environment.bzl", "doctor_environment_repo")
+load("//toolchains/python:by_python.bzl", "python_tag")
 
 def awq_dev_dependencies():
     """Declares the repositories."""

@@ -4,9 +4,6 @@ load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIS
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//third_party:versions.bzl", "OFFERS")
-load("//toolchains/cuda:info.bzl", "CudaSourceInfo")
-load("//toolchains/torch:info.bzl", "TorchInfo")
 load("//bazel/lib:arch_list.bzl", "format_archs")
 load(
     "//bazel/lib:checks.bzl",
@@ -22,6 +19,9 @@ load(
 )
 load("//bazel/lib:cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
 load("//bazel/lib:problems.bzl", "format_problem")
+load("//third_party:versions.bzl", "OFFERS")
+load("//toolchains/cuda:info.bzl", "CudaSourceInfo")
+load("//toolchains/torch:info.bzl", "TorchInfo")
 
 CudaBuildInfo = provider(
     doc = "The CUDA toolkit that is used and what is built with it.",

@@ -83,7 +83,7 @@ def test_pairs_of_pytorch_and_cuda() -> None:
 
 
 def test_variables_that_the_build_reads() -> None:
-    variables = WORKSPACE.load("//toolchains/machine:doctor_environment.bzl")["_VARIABLES"]
+    variables = WORKSPACE.load("//bazel/lib:variables.bzl")["VARIABLES"]
     named = " ".join(cells[0] for cells in rows(SETTINGS))
     assert [name for name in variables if not re.search(rf"\b{name}\b", named)] == []
 

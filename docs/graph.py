@@ -29,8 +29,9 @@ def _box(label: str) -> str | None:
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):
         return None
-    if package.startswith("python/") or package.endswith("/" + name):
+    if package.endswith("/" + name):
         return package
+    name = name.removesuffix("_library.so")  # what a py_extension links
     return f"{package}:{name}"
 
 

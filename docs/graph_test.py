@@ -22,8 +22,8 @@ def test_boxes(tmp_path: pathlib.Path) -> None:
 
     path = tmp_path / "targets.json"
     edges = [
-        edge("//python/m:m", "//python/m:m_library.so", "_py_extension"),
-        edge("//python/m:m_library.so", "//csrc/bindings:f", "cc_binary"),
+        edge("//python:m", "//python:m_library.so", "_py_extension"),
+        edge("//python:m_library.so", "//csrc/bindings:f", "cc_binary"),
         edge("//csrc/bindings:f", "//csrc/f:f"),
         edge("//csrc/bindings:f", "//config:torch_check"),
         edge("//csrc/bindings:f", "@@_main~dependencies~awq_torch_2_6_0_cp311_x86_64//:torch_python"),

@@ -107,7 +107,7 @@ def _extension_module(name: str, shown: dict[str, str]) -> Iterator[str]:
     yield f"## {name}"
     assert module.__doc__
     yield from _docstring(module.__doc__)
-    stub = f"python/{name}/{name}.pyi"
+    stub = f"python/{name}.pyi"
     yield f"Types: [{stub}](../../{stub})"
     for function in read(stub).functions.values():
         docstring = getattr(module, function.name).__doc__

@@ -133,7 +133,9 @@ class Checkup:
             needed.append("CUDA " + self._settings["cuda"])
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, self._interpreters["PIP_PYTHONS"], ["pip"])
+        interpreter, reasons = self._interpreters["find_interpreter"](
+            self._rctx, self._interpreters["PIP_PYTHONS"], ["pip"]
+        )
         if interpreter:
             finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
             finding.facts["interpreter"] = interpreter.path

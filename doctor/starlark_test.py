@@ -24,7 +24,7 @@ def _false(_: object, condition: object, message: str = "") -> None:
     assert not condition, message
 
 
-# What config/settings_test.bzl uses of Skylib's unit tests; `make` leaves the implementation to be called.
+# What bazel/lib/lib_test.bzl uses of Skylib's unit tests; `make` leaves the implementation to be called.
 SKYLIB = {
     "asserts": SimpleNamespace(equals=_equals, true=_true, false=_false),
     "unittest": SimpleNamespace(begin=lambda ctx: ctx, end=lambda env: None, make=lambda test: test),

@@ -45,26 +45,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _built_with_bf16() -> bool:
     """Whether the module was built with --//config:bf16; its docstrings name the types it takes."""
-    return "bfloat16" in _extension("awq_inference_engine").silu_and_mul.__doc__
-
-
-def _extension(name: str) -> ModuleType:
-    module = importlib.import_module(name)
-    # The folder of the stubs has the module's name and would import as an empty namespace package.
-    assert getattr(module, "__file__", None), f"{name} is not built: PYTHONPATH must name the folder of {name}.so"
-    return module
+    return "bfloat16" in importlib.import_module("awq_inference_engine").silu_and_mul.__doc__
 
 
 @pytest.fixture(scope="session")
 def engine() -> ModuleType:
     """The compiled module `awq_inference_engine`."""
-    return _extension("awq_inference_engine")
+    return importlib.import_module("awq_inference_engine")
 
 
 @pytest.fixture(scope="session")
 def ft() -> ModuleType:
     """The compiled module `ft_attention`."""
-    return _extension("ft_attention")
+    return importlib.import_module("ft_attention")
 
 
 @pytest.fixture

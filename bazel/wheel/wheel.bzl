@@ -26,9 +26,8 @@ def _extension_wheel_impl(ctx):
         modules.append(name)
         for f in module[DefaultInfo].default_runfiles.files.to_list():
             files["{}/{}".format(name, f.basename)] = f
-    for target, package in ctx.attr.packages.items():
-        for f in target[DefaultInfo].files.to_list():
-            files["{}/{}".format(package, f.basename)] = f
+    for f in ctx.files.package:
+        files[f.short_path.removeprefix("../").partition(ctx.attr.package.label.package + "/")[2]] = f
     torch = ctx.attr.torch
     torch_files = torch[DefaultInfo].files.to_list()
     torch_version = _one(torch_files, "/torch/version.py", torch.label)
@@ -82,7 +81,7 @@ _extension_wheel = rule(
         "distribution": attr.string(mandatory = True, doc = "Name under which pip knows the wheel."),
         "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code itself."),
         "modules": attr.label_list(mandatory = True, doc = "`py_extension` targets."),
-        "packages": attr.label_keyed_string_dict(doc = "Files of plain Python packages, and the name of the package."),
+        "package": attr.label(mandatory = True, doc = "A `python_package`: plain Python beside the modules."),
         "pybind11": attr.label(mandatory = True, providers = [CcInfo], doc = "The pybind11 the modules are built with."),
         "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cp311."),
         "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),

@@ -121,7 +121,7 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual(self.launch("query", "build")[2], "")
         self.assertEqual(self.launch("run", "--config=torch2.6", "//:doctor", "--", "--json")[2], "")
         os.mkdir(os.path.join(self.root, "bazel-out"))
-        self.assertEqual(self.launch("build", "//...", cwd=os.path.join(self.root, "third_party"))[2], "")
+        self.assertEqual(self.launch("build", "//...", cwd=os.path.join(self.root, "offline"))[2], "")
 
     def test_no_home(self):
         status, _, errors = self.launch("info", HOME=None)
@@ -135,7 +135,8 @@ class LauncherTest(unittest.TestCase):
 
     def test_failed_set_up_ends_the_launcher(self):
         os.symlink(sys.executable, os.path.join(self.bin, "python3"))
-        folder = os.path.join(self.root, "offline")
+        folder = os.path.join(self.root, "offline/bootstrap")
+        os.makedirs(folder)
         with open(os.path.join(folder, "bootstrap.py"), "w", encoding="utf-8") as file:
             file.write("import sys\nsys.exit(' '.join(sys.argv[1:]))\n")
         status, _, errors = self.launch("info")

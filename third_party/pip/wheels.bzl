@@ -6,8 +6,8 @@ which pip and which mirror delivered it makes no difference to the bits (and a c
 The wheels may be for another Python version or platform than the one that runs pip.
 """
 
-load("//bazel/lib:problems.bzl", "download_failed", "format_problem", "no_pip")
 load("//bazel/lib:interpreters.bzl", "PIP_PYTHONS", "find_interpreter")
+load("//bazel/lib:problems.bzl", "download_failed", "format_problem", "no_pip")
 
 # pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
 _PLATFORM_TAGS = {

@@ -4,8 +4,8 @@ load("//bazel/lib:cuda_versions.bzl", "format_version")
 load("//bazel/lib:installed_toolkit.bzl", "find_toolkit")
 load("//bazel/lib:problems.bzl", "format_problem")
 load("//bazel/lib:unavailable.bzl", "unavailable_targets")
-load("//third_party/cuda:build_file.bzl", "TARGETS", "toolkit_build_file")
 load("//third_party:versions.bzl", "OFFERS")
+load("//third_party/cuda:build_file.bzl", "TARGETS", "toolkit_build_file")
 
 def _local_toolkit_repo_impl(rctx):
     toolkit, problem = find_toolkit(rctx, OFFERS)

@@ -3,11 +3,10 @@
 A repository of its own, so that no build depends on these variables.
 """
 
-# All that this project's repository rules read.
-_VARIABLES = ["AWQ_TORCH_PATH", "CC", "CUDA_HOME", "CUDA_PATH", "HOME", "PATH", "PYENV_ROOT", "TORCH_CUDA_ARCH_LIST"]
+load("//bazel/lib:variables.bzl", "VARIABLES")
 
 def _doctor_environment_repo_impl(rctx):
-    environment = {name: rctx.os.environ[name] for name in _VARIABLES if name in rctx.os.environ}
+    environment = {name: rctx.os.environ[name] for name in VARIABLES if name in rctx.os.environ}
     rctx.file("doctor_environment.bzl", "\n".join([
         "\"\"\"Taken from the environment.\"\"\"",
         "",
@@ -21,7 +20,7 @@ def _doctor_environment_repo_impl(rctx):
 doctor_environment_repo = repository_rule(
     implementation = _doctor_environment_repo_impl,
     doc = "Says which environment repository rules see, and where the build takes Python from.",
-    environ = _VARIABLES + ["AWQ_PYTHON"],  # the offline rc file says by it that Python comes from the machine
+    environ = VARIABLES + ["AWQ_PYTHON"],  # the offline rc file says by it that Python comes from the machine
     configure = True,
     local = True,
 )

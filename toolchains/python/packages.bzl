@@ -1,7 +1,7 @@
 """The targets of @awq_packages: Python packages for the workspace's own programs, by Python version."""
 
-load("//toolchains/python:by_python.bzl", "alias_by_python")
 load("//third_party:versions.bzl", "PYTHON_PACKAGES")
+load("//toolchains/python:by_python.bzl", "alias_by_python")
 
 def package_targets(name):
     """Declares the aliases.

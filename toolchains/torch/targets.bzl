@@ -2,10 +2,10 @@
 
 load("//bazel/lib:checks.bzl", "no_torch_for_python")
 load("//bazel/lib:problems.bzl", "format_problem")
-load("//toolchains/python:by_python.bzl", "python_tag")
 load("//bazel/lib:unavailable.bzl", "unavailable")
 load("//third_party:versions.bzl", "OFFERS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES")
 load("//third_party/torch:torch.bzl", "TARGETS")
+load("//toolchains/python:by_python.bzl", "python_tag")
 
 def torch_repo_name(kind, torch, python, cpu):
     """Name of the repository of a PyTorch wheel, or of what importing it needs.
