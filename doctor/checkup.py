@@ -181,7 +181,7 @@ class Checkup:
         notes = []
         for source, home in homes.items():
             toolkit, problem = self._toolkits["find_toolkit"](
-                RepositoryContext({**self._environment, "CUDA_HOME": home})
+                RepositoryContext({**self._environment, "CUDA_HOME": home}), self._offers
             )
             what = problem.title if problem else f"CUDA {_version_text(toolkit.version)}"
             note = f"{source}={home}: {what}" if source else f"{home}: {what}"
