@@ -16,7 +16,7 @@ SETTINGS = (ROOT / "docs/settings.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
 WORKSPACE = Workspace(ROOT)
 FLAGS = re.findall(
-    r"^(?:bool_flag|choice_setting|label_flag|text_setting)\(\n +name = \"(\w+)\"",
+    r"^(?:bool_flag|label_flag|string_flag)\(\n +name = \"(\w+)\"",
     (ROOT / "config/BUILD.bazel").read_text(),
     re.M,
 )
@@ -66,12 +66,13 @@ def test_public_files_have_what_the_page_names() -> None:
 def test_values_and_defaults() -> None:
     versions = WORKSPACE.load("//third_party:versions.bzl")
     expected = {
-        "cuda": [*versions["CUDA_TOOLKITS"], "local", "registered"],
+        "cuda": ["auto", *versions["CUDA_TOOLKITS"], "local", "registered"],
         "torch": [*versions["TORCH_RELEASES"], "local"],
         "python": versions["PYTHON_VERSIONS"],
     }
     for flag, values in expected.items():
-        assert row(flag)[:2] == [", ".join(values), versions[f"DEFAULT_{flag.upper()}"]]
+        default = "auto" if flag == "cuda" else versions[f"DEFAULT_{flag.upper()}"]
+        assert row(flag)[:2] == [", ".join(values), default]
 
 
 def test_pairs_of_pytorch_and_cuda() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 
 MODULES = os.environ["MODULES"].split()
-ARCHS = pathlib.Path(os.environ["CUDA_ARCHS"]).read_text().strip().split(";")
+ARCHS = json.loads(pathlib.Path(os.environ["CUDA_BUILD"]).read_text())["archs"].split(";")
 
 
 def accompanying(module: str) -> set[str]:

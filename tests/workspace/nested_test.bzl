@@ -11,7 +11,7 @@ _TAGS = [
 ]
 
 # The settings of this build, which the test's own builds repeat.
-_SETTINGS = {"CUDA_ARCHS": "$(rootpath //config:cuda_archs.txt)"} | select({
+_SETTINGS = {"CUDA_BUILD": "$(rootpath //config:cuda_build.json)"} | select({
     "//config:with_bf16": {"BUILT_FOR_BF16": "true"},
     "//conditions:default": {"BUILT_FOR_BF16": "false"},
 }) | select({
@@ -40,7 +40,7 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
     pytest_test(
         name = name,
         src = name + ".py",
-        data = data + (["//config:cuda_archs.txt"] if slow else []),
+        data = data + (["//config:cuda_build.json"] if slow else []),
         env = (_SETTINGS | env) if slow else env,
         tags = tags + _TAGS + (["exclusive", "manual"] if slow else []),
         deps = deps + ["//tests/workspace"],
