@@ -44,6 +44,15 @@ def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
     assert sorted(FLAGS) == sorted(in_table)
 
 
+def test_named_configurations_choose_what_their_names_say() -> None:
+    versions = WORKSPACE.load("//third_party:versions.bzl")
+    expected = {f"torch{release.rpartition('.')[0]}": f"torch={release}" for release in versions["TORCH_RELEASES"]}
+    expected |= {f"py{version.replace('.', '')}": f"python={version}" for version in versions["PYTHON_VERSIONS"]}
+    expected |= {"local_cuda": "cuda=local", "local_torch": "torch=local"}
+    lines = re.findall(r"^common:(\w[\w.]*) --//config:(\S+)$", (ROOT / ".bazelrc").read_text(), re.M)
+    assert dict(lines) == expected and len(lines) == len(expected)
+
+
 def test_every_named_configuration_is_there_and_no_other() -> None:
     assert CONFIGS
     in_table = {name for cells in rows(SETTINGS) for name in re.findall(r"--config=([\w.]+)", cells[0])}

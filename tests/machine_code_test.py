@@ -22,7 +22,7 @@ def accompanying(module: str) -> set[str]:
 
 def listed(module: str, option: str) -> set[str]:
     """Architectures of a module's machine code (--list-elf) or PTX (--list-ptx), as cuobjdump names its files."""
-    output = subprocess.run([os.environ["CUOBJDUMP"], option, module], capture_output=True, text=True)
+    output = subprocess.run([os.environ["CUOBJDUMP"], option, module], capture_output=True, text=True, check=True)
     return set(re.findall(r"\.sm_(\w+)\.(?:cubin|ptx)", output.stdout))
 
 

@@ -43,6 +43,6 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
         data = data + (["//config:cuda_build.json"] if slow else []),
         env = (_SETTINGS | env) if slow else env,
         tags = tags + _TAGS + (["exclusive", "manual"] if slow else []),
-        deps = deps + ["//tests/workspace"],
+        deps = deps + ["//tests/workspace"] + (["//config:torch_py"] if slow else []),
         **kwargs
     )
