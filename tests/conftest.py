@@ -25,12 +25,10 @@ collect_ignore_glob = [
     "lint/*",
     "machine_code_test.py",
     "mypy_test.py",
-    "monorepo/*",
     "nested/*",
     "pages_test.py",
     "reproducible_names_test.py",
     "rules/*",
-    "scale/*",
     "wheel_test.py",
 ]
 

@@ -32,7 +32,7 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
       name: name of the target; its file is `name`.py.
       slow: whether it builds for minutes, and wants the machine to itself: it then runs only when named, as part of //tests:slow.
       data: files it needs.
-      deps: libraries besides //tests/workspace.
+      deps: libraries besides //tests/nested:workspace.
       env: its environment.
       tags: tags of the test.
       **kwargs: attributes of pytest_test.
@@ -43,6 +43,6 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
         data = data + (["//config:cuda_build.json"] if slow else []),
         env = (_SETTINGS | env) if slow else env,
         tags = tags + _TAGS + (["exclusive", "manual"] if slow else []),
-        deps = deps + ["//tests/workspace"] + (["//config:torch_py"] if slow else []),
+        deps = deps + ["//tests/nested:workspace"] + (["//config:torch_py"] if slow else []),
         **kwargs
     )
