@@ -12,13 +12,15 @@ load(
     "EXTRA_PACKAGES",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
+    "PROCESSORS",
     "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
+    "gcc_lock",
     "python_lock",
 )
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/pip:wheels.bzl", "wheels_repo")
-load("//toolchains/cc/cross:cross_gcc.bzl", "cross_gcc_repo")
+load("//toolchains/cc/gcc:gcc.bzl", "gcc_repo")
 load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
 load("//toolchains/machine:doctor_environment.bzl", "doctor_environment_repo")
 load("//toolchains/python:by_python.bzl", "python_tag")
@@ -27,7 +29,13 @@ def awq_dev_dependencies():
     """Declares the repositories."""
     host_compiler_repo(name = "awq_host_compiler")
     doctor_environment_repo(name = "awq_doctor_environment")
-    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
+    for cpu in PROCESSORS:
+        gcc_repo(
+            name = "awq_gcc_" + cpu,
+            cpu = cpu,
+            exec_cpu = "x86_64",
+            lock = gcc_lock(cpu),
+        )
     for version in PYTHON_VERSIONS:
         for name, packages in PYTHON_PACKAGES.items():
             wheels_repo(

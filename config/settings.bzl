@@ -20,6 +20,7 @@ load(
 load("//bazel/lib:cuda_versions.bzl", "KNOWN_ARCHS", "NVCC_THREADS", "arch_number", "host_compiler_range", "nvcc_flags", "supported_archs")
 load("//bazel/lib:problems.bzl", "format_problem")
 load("//third_party:versions.bzl", "OFFERS")
+load("//toolchains/cc/gcc:config.bzl", "GCC_IDENTIFIER")
 load("//toolchains/cuda:info.bzl", "CudaSourceInfo")
 load("//toolchains/torch:info.bzl", "TorchInfo")
 
@@ -31,6 +32,9 @@ CudaBuildInfo = provider(
         "where": "where the toolkit comes from, in words",
     },
 )
+
+# Of //config:compiler.
+COMPILERS = ["gcc10", "local"]
 
 def _choice_setting_impl(ctx):
     found = check_choice(ctx.label.name, ctx.build_setting_value, ctx.attr.values)
@@ -72,6 +76,14 @@ python_in_use = rule(
 
 _CUDA_TOOLCHAIN_TYPE = "@rules_cuda//cuda:toolchain_type"
 
+def _check_compiler(toolchain, cuda):
+    """Whether nvcc accepts the C++ compiler. A toolchain of the user's own is the user's care."""
+    if toolchain.toolchain_id.startswith(GCC_IDENTIFIER):
+        return check_host_compiler("gcc", toolchain.toolchain_id.removeprefix(GCC_IDENTIFIER), None, cuda)
+    if toolchain.toolchain_id == "local" and HOST_COMPILER:  # Bazel's own detection
+        return check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], cuda)
+    return None
+
 def _cuda_build_impl(ctx):
     source = ctx.attr.source[CudaSourceInfo]
     version, where = source.version, source.where
@@ -82,9 +94,8 @@ def _cuda_build_impl(ctx):
         compiler = toolchain.compiler_executable
         found = check_toolchain(getattr(compiler, "path", compiler), ctx.attr.cuda[BuildSettingInfo].value)
 
-    # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
-    if not found and find_cc_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
-        found = check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], version)
+    if not found:
+        found = _check_compiler(find_cc_toolchain(ctx), version)
     archs = None
     if not found:
         archs, found = select_archs(

@@ -169,6 +169,10 @@ EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
 
+def gcc_lock(cpu):
+    """The lock file of GCC for a processor, and of the C library that is compiled for."""
+    return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
+
 def python_lock(version):
     """The lock file of tools for a Python version such as "3.11"."""
     return Label("//third_party/pip/locks:tools_py{}.txt".format(version.replace(".", "")))

@@ -21,6 +21,9 @@ load(":problems.bzl", "problem")
 
 OLDEST_TORCH = (2, 0)
 
+# Where a compiler comes from, in words.
+FETCHED_COMPILER = "the compiler the build brings along"
+
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
 
@@ -164,7 +167,7 @@ def check_host_compiler(kind, compiler_version, path, cuda):
     Args:
       kind: "gcc" or "clang".
       compiler_version: its version, such as "12.2.0".
-      path: where it lies.
+      path: where it lies; None for the compiler that the build brings along.
       cuda: (major, minor) of the toolkit.
 
     Returns:
@@ -176,9 +179,9 @@ def check_host_compiler(kind, compiler_version, path, cuda):
         return None
     return problem(
         title = "the host compiler is too {}".format("old for C++17 and PyTorch's headers" if major < oldest else "new for the CUDA toolkit"),
-        found = "{} {} ({})".format(kind, compiler_version, path),
+        found = "{} {} ({})".format(kind, compiler_version, path or FETCHED_COMPILER),
         expected = "{} {} to {} with CUDA {}".format(kind, oldest, newest, format_version(cuda)),
-        cure = "install a compiler of that range and name it: --repo_env=CC={} (Debian, Ubuntu: apt-get install {})".format(
+        cure = "install a compiler of that range and name it: --config=host_gcc --repo_env=CC={} (Debian, Ubuntu: apt-get install {})".format(
             {"clang": "clang-{}", "gcc": "gcc-{}"}[kind].format(newest),
             {"clang": "clang-{}", "gcc": "g++-{}"}[kind].format(newest),
         ),
