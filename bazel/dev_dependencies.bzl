@@ -10,6 +10,7 @@ load(
     "CUDA_BINARY_TOOLS",
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
+    "GCC_VERSION",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
     "PROCESSORS",
@@ -35,6 +36,7 @@ def awq_dev_dependencies():
             cpu = cpu,
             exec_cpu = "x86_64",
             lock = gcc_lock(cpu),
+            version = GCC_VERSION,
         )
     for version in PYTHON_VERSIONS:
         for name, packages in PYTHON_PACKAGES.items():

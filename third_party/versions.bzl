@@ -44,6 +44,9 @@ RULES = {
     ),
 }
 
+# The C++ compiler, as its locks in //third_party/deb/locks have it.
+GCC_VERSION = "10.2.1"
+
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]
 

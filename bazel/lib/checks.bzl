@@ -187,23 +187,6 @@ def check_host_compiler(kind, compiler_version, path, cuda):
         ),
     )
 
-def no_cross_compiler(cpu, compiler):
-    """There is no compiler for the processor that the modules are for.
-
-    Args:
-      cpu: the processor.
-      compiler: its gcc's name.
-
-    Returns:
-      The problem.
-    """
-    return problem(
-        title = "the C++ compiler for {} is missing".format(cpu),
-        found = "no {} on PATH".format(compiler),
-        expected = "a cross compiler for linux-{}".format(cpu),
-        cure = "apt-get install g++-{} (Debian, Ubuntu), or build on {}".format(compiler.removesuffix("-gcc"), cpu),
-    )
-
 # ---- architectures --------------------------------------------------------------------------------------------------
 
 def arch_list_source(setting, environment):

@@ -167,7 +167,7 @@ class PrivateApt:
         Returns:
           The date of the release, as its signed Release file gives it.
         """
-        return self.select_suites([f"{SUITE}/main"])[SUITE]
+        return self.select_suites([f"{SUITE}/main"]).get(SUITE, "unknown date")
 
     def select_suites(self, suites):
         """Reads the package lists of suites from the first of the machine's mirrors that has them all.

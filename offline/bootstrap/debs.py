@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import email.utils
 import os
+import shutil
 import sys
 import tempfile
 
@@ -65,6 +66,7 @@ def fetch(lock, folder):
             _keep_finished(partial, folder, packages)
             missing = _missing(folder, packages)
             if not missing:
+                shutil.rmtree(os.path.join(folder, "apt"))
                 return
             lacking = "\n".join(f"  {row.path}\n    sha256 {row.sha256}" for row in missing.values())
             failures.append(f"{shown} did not deliver:\n{lacking}\n{apt_private.explain_failure(log or '')}")

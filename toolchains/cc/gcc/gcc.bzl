@@ -14,8 +14,6 @@ is; hence nvcc needs only the starter's path.
 
 load("//third_party/deb:deb.bzl", "unpack_debs")
 
-_MAJOR = "10"
-
 _BINUTILS = ["ar", "nm", "objcopy", "objdump", "strip"]
 
 # Bazel wants paths for these too. Packages that hold them would double the download.
@@ -155,22 +153,24 @@ def _make_linker_scripts_relative(rctx, triple):
 
 def _gcc_repo_impl(rctx):
     triple = rctx.attr.cpu + "-linux-gnu"
-    packages = unpack_debs(rctx, rctx.attr.lock)
-    [version] = [p.version for p in packages if p.package.startswith("g++-")]
+    version = rctx.attr.version
+    major = version.partition(".")[0]
+    for package in unpack_debs(rctx, rctx.attr.lock):
+        if package.package.startswith("g++-") and not package.version.startswith(version + "-"):
+            fail("{} locks {} {}, and the compiler's version is said to be {}".format(rctx.attr.lock, package.package, package.version, version))
     for tree in ["tools", "target"]:
         rctx.delete(tree + "/usr/share")
     _make_linker_scripts_relative(rctx, triple)
 
     # A cross compiler has a folder of its own; -B leads to its parts all the same. ld takes collect2's place, which for link-time
     # optimization and constructors without linker support would do more.
-    own = rctx.path("tools/usr/lib/gcc")
-    own = "lib/{}/{}/{}".format("gcc" if own.exists and own.get_child(triple).get_child(_MAJOR).get_child("cc1plus").exists else "gcc-cross", triple, _MAJOR)
+    own = "lib/{}/{}/{}".format("gcc" if rctx.attr.cpu == rctx.attr.exec_cpu else "gcc-cross", triple, major)
     _starter(rctx, "parts/as", "bin/{}-as".format(triple))
     _starter(rctx, "parts/cc1plus", own + "/cc1plus")
     for name in ["collect2", "ld"]:
         _starter(rctx, "parts/" + name, "bin/{}-ld.bfd".format(triple))
-    options = " ".join(_OPTIONS).format(major = _MAJOR, triple = triple)
-    _starter(rctx, "bin/g++", "bin/{}-g++-{}".format(triple, _MAJOR), options + " ")
+    options = " ".join(_OPTIONS).format(major = major, triple = triple)
+    _starter(rctx, "bin/g++", "bin/{}-g++-{}".format(triple, major), options + " ")
     for name in _BINUTILS:
         _starter(rctx, "bin/" + name, "bin/{}-{}".format(triple, name))
     for name in _ABSENT:
@@ -179,10 +179,10 @@ def _gcc_repo_impl(rctx):
     rctx.file("BUILD.bazel", _BUILD.format(
         config = Label(":config.bzl"),
         cpu = rctx.attr.cpu,
-        major = _MAJOR,
+        major = major,
         tools = repr(tools),
         triple = triple,
-        version = version.partition("-")[0],
+        version = version,
     ), executable = False)
 
 gcc_repo = repository_rule(
@@ -192,5 +192,6 @@ gcc_repo = repository_rule(
         "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor that code is made for."),
         "exec_cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor that the compiler runs on."),
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The packages, for the folders tools and target."),
+        "version": attr.string(mandatory = True, doc = "GCC's, such as 10.2.1."),
     },
 )
