@@ -16,10 +16,12 @@ load(
     "PROCESSORS",
     "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
+    "TEST_ROOTS",
     "gcc_lock",
     "python_lock",
 )
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//third_party/deb:deb.bzl", "deb_repo")
 load("//third_party/pip:wheels.bzl", "wheels_repo")
 load("//toolchains/cc/gcc:gcc.bzl", "gcc_repo")
 load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
@@ -29,6 +31,8 @@ load("//toolchains/python:by_python.bzl", "python_tag")
 def awq_dev_dependencies():
     """Declares the repositories."""
     host_compiler_repo(name = "awq_host_compiler")
+    for name, lock in TEST_ROOTS.items():
+        deb_repo(name = name, lock = lock)
     doctor_environment_repo(name = "awq_doctor_environment")
     for cpu in PROCESSORS:
         gcc_repo(

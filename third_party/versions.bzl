@@ -172,6 +172,12 @@ EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
 
+# Debians without compiler in which tests run actions.
+TEST_ROOTS = {
+    "awq_root_bullseye": Label("//third_party/deb/locks:root_bullseye.lock"),
+    "awq_root_trixie": Label("//third_party/deb/locks:root_trixie.lock"),
+}
+
 def gcc_lock(cpu):
     """The lock file of GCC for a processor, and of the C library that is compiled for."""
     return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))

@@ -85,8 +85,9 @@ int64_t partial_out_elems(const SingleQueryAttentionParams& p, int splits) {
   return static_cast<int64_t>(p.batch) * p.heads * splits * p.head_dim;
 }
 
-// rotary_base^(-2 / rotary_dim), rounded from long double: glibc 2.29 renamed the double pow, so that a module with it loads
-// on no older system. It takes a microsecond; a model asks for the same one with every token, hence the last is kept.
+// rotary_base^(-2 / rotary_dim), rounded from long double: glibc 2.29 renamed the double pow, so that a module with it
+// loads on no older system. It takes a microsecond; a model asks for the same one with every token, hence the last is
+// kept.
 double rotary_ratio(double base, int dim) {
   thread_local double last_base = 0;
   thread_local int last_dim = 0;

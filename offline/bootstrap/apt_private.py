@@ -158,8 +158,8 @@ class PrivateApt:
         self._write("status", "".join(map(_installed_stanza, [*_NOT_NEEDED, *not_needed])))
         self._write("sources.list", "")
         acquire = [line for line in _output(["apt-config", "dump"]).splitlines() if line.startswith("Acquire::")]
-        settings = _SETTINGS.format(folder=folder) + "".join(f'APT::Architectures {{ "{name}"; }};\n' for name in foreign)
-        self._write("apt.conf", "\n".join(acquire) + "\n" + settings)
+        others = "".join(f'APT::Architectures {{ "{name}"; }};\n' for name in foreign)
+        self._write("apt.conf", "\n".join(acquire) + "\n" + _SETTINGS.format(folder=folder) + others)
 
     def select_mirror(self):
         """Reads the package list of SUITE from the first of the machine's mirrors that has it.

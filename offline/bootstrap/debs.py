@@ -1,4 +1,4 @@
-"""Fetches the Debian packages of a lock by apt, where Bazel's downloader reaches no mirror; also writes such locks anew.
+"""Fetches the Debian packages of a lock by apt, where Bazel's downloader reaches no mirror; also renews such locks.
 
     debs.py LOCK             puts the lock's packages into the folder AWQ_DEB_FOLDER, which Bazel reads as --distdir
     debs.py --refresh LOCK   writes the lock anew from what the machine's mirror offers

@@ -7,7 +7,6 @@ import unittest
 from unittest import mock
 
 import apt_private
-import bootstrap
 import debs
 from bootstrap_test import _SHA256, ScratchTest
 from console import SetupError
@@ -40,9 +39,11 @@ class FetchTest(ScratchTest):
         self.debs = os.path.join(self.folder, "debs")
         self.calls = os.path.join(self.folder, "calls")
         self.program("apt-config", "true")
-        sources = "Packages|main|bookworm|http://a.example/debian/|\\nPackages|main|bookworm|http://b.example/debian|\\n"
-        self.program("apt-get", f"printf '{sources}'")
-        self.helper("case $2 in http://b.example/debian/pool/*) printf 'a package' >\"$3\" ;; *) echo 'E: 404  Not Found'; exit 100 ;; esac")
+        sources = [f"Packages|main|bookworm|http://{name}|" for name in ("a.example/debian/", "b.example/debian")]
+        self.program("apt-get", "printf '%s\\n' " + " ".join(map(repr, sources)))
+        self.helper(
+            "case $2 in http://b.*/pool/*) printf 'a package' >\"$3\" ;; *) echo 'E: 404  Not Found'; exit 100 ;; esac"
+        )
         keyring = os.path.join(self.folder, "keyring")
         open(keyring, "w", encoding="utf-8").close()
         for patch in (

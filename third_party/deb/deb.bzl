@@ -98,13 +98,14 @@ def unpack_debs(rctx, lock):
 
 def _deb_repo_impl(rctx):
     unpack_debs(rctx, rctx.attr.lock)
-    rctx.file("BUILD.bazel", rctx.attr.build_file_content, executable = False)
+    rctx.file("BUILD.bazel", "exports_files([\"REPO.bazel\"])\n" + rctx.attr.build_file_content, executable = False)
+    rctx.file("REPO.bazel", executable = False)
 
 deb_repo = repository_rule(
     implementation = _deb_repo_impl,
-    doc = "The files of Debian packages, with a BUILD file.",
+    doc = "The files of Debian packages. REPO.bazel, an exported empty file, tells where they lie.",
     attrs = {
-        "build_file_content": attr.string(mandatory = True, doc = "Content of the BUILD file."),
+        "build_file_content": attr.string(doc = "Content of the BUILD file, for those that targets need."),
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The lock."),
     },
 )

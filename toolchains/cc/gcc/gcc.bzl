@@ -94,7 +94,7 @@ filegroup(
 )
 
 filegroup(
-    name = "all",
+    name = "all_files",
     srcs = [
         ":compile",
         ":link",
@@ -110,7 +110,7 @@ gcc_config(
 
 cc_toolchain(
     name = "cc_toolchain",
-    all_files = ":all",
+    all_files = ":all_files",
     ar_files = ":programs",
     as_files = ":compile",
     compiler_files = ":compile",
