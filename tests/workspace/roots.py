@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import sys
+
+from workspace import scratch
 
 # Run by `unshare` as root of a user namespace: ROOT SOURCE TARGET ... -- COMMAND.
 _ENTER = """
@@ -23,6 +26,15 @@ exec chroot "$root" "$@"
 """
 
 
+def _make_links_relative(folder: pathlib.Path, unpacked: pathlib.Path) -> None:
+    """Bazel unpacks absolute links as ones to where the file then lies, which programs in the root do not see."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.readlink().is_absolute():
+            target = folder / path.readlink().relative_to(unpacked)
+            path.unlink()
+            path.symlink_to(os.path.relpath(target, path.parent))
+
+
 class Root:
     """One of them.
 
@@ -33,7 +45,11 @@ class Root:
 
     def __init__(self, name: str) -> None:
         [marker] = (path for path in os.environ["ROOTS"].split() if f"awq_root_{name}/" in path)
-        self.folder = pathlib.Path(marker).resolve().parent
+        unpacked = pathlib.Path(marker).resolve().parent
+        self.folder = scratch() / f"root-{name}"
+        if not self.folder.exists():
+            shutil.copytree(unpacked, self.folder, symlinks=True)
+            _make_links_relative(self.folder, unpacked)
         [self.python] = (self.folder / "usr/bin").glob("python3.*")
 
     def mounts(self) -> list[tuple[str, str]]:
