@@ -10,15 +10,20 @@ load(
     "CUDA_BINARY_TOOLS",
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
+    "GCC_VERSION",
     "LINT_PACKAGES",
     "LOCK_PACKAGES",
+    "PROCESSORS",
     "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
+    "TEST_ROOTS",
+    "gcc_lock",
     "python_lock",
 )
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
+load("//third_party/deb:deb.bzl", "deb_repo")
 load("//third_party/pip:wheels.bzl", "wheels_repo")
-load("//toolchains/cc/cross:cross_gcc.bzl", "cross_gcc_repo")
+load("//toolchains/cc/gcc:gcc.bzl", "gcc_repo")
 load("//toolchains/cc/host:host_compiler.bzl", "host_compiler_repo")
 load("//toolchains/machine:doctor_environment.bzl", "doctor_environment_repo")
 load("//toolchains/python:by_python.bzl", "python_tag")
@@ -26,8 +31,17 @@ load("//toolchains/python:by_python.bzl", "python_tag")
 def awq_dev_dependencies():
     """Declares the repositories."""
     host_compiler_repo(name = "awq_host_compiler")
+    for name, lock in TEST_ROOTS.items():
+        deb_repo(name = name, lock = lock)
     doctor_environment_repo(name = "awq_doctor_environment")
-    cross_gcc_repo(name = "awq_cross_aarch64", cpu = "aarch64")
+    for cpu in PROCESSORS:
+        gcc_repo(
+            name = "awq_gcc_" + cpu,
+            cpu = cpu,
+            exec_cpu = "x86_64",
+            lock = gcc_lock(cpu),
+            version = GCC_VERSION,
+        )
     for version in PYTHON_VERSIONS:
         for name, packages in PYTHON_PACKAGES.items():
             wheels_repo(

@@ -210,9 +210,10 @@ class Checkup:
         return notes
 
     def _host_compiler(self) -> Finding:
-        processor = self._information["processor"]
-        if processor not in ("", platform.machine()):
-            return self._cross_compiler(processor)
+        # The machine's is for the machine itself alone.
+        for_another = self._information["processor"] not in ("", platform.machine())
+        if platform.machine() == "x86_64" and (for_another or self._settings["compiler"] != "local"):
+            return self._fetched_compiler()
         finding = Finding("host_compiler", "C++ compiler", OK, "", notes=self._compilers_here())
         name = self._compilers["host_compiler_name"](self._rctx)
         compiler = self._compilers["ask_compiler"](self._rctx, name)
@@ -246,23 +247,24 @@ class Checkup:
             finding.verdict = SKIPPED
             finding.summary += " (whether it fits is not known: no CUDA toolkit)"
             return finding
-        version, _ = self._toolkit
-        problem = self._checks["check_host_compiler"](compiler["kind"], compiler["version"], compiler["path"], version)
-        if problem:
-            return self._refuse(finding, problem)
-        oldest, newest = self._cuda["host_compiler_range"](compiler["kind"], version)
-        finding.summary += f"; CUDA {_version_text(version)} takes {oldest} to {newest}"
-        finding.facts |= {"oldest": oldest, "newest": newest}
+        return self._check_compiler(finding, self._toolkit[0])
+
+    def _fetched_compiler(self) -> Finding:
+        version = self._versions["GCC_VERSION"]
+        finding = Finding("host_compiler", "C++ compiler", OK, f"gcc {version}, which the build brings along")
+        finding.facts = {"kind": "gcc", "path": None, "version": version}
+        if self._toolkit:
+            self._check_compiler(finding, self._toolkit[0])
         return finding
 
-    def _cross_compiler(self, processor: str) -> Finding:
-        finding = Finding("host_compiler", "C++ compiler", OK, "")
-        name = self._compilers["cross_gcc_name"](processor)
-        compiler = self._compilers["ask_compiler"](self._rctx, name)
-        if not compiler:
-            return self._refuse(finding, self._checks["no_cross_compiler"](processor, name))
-        finding.summary = f"{name} {compiler['version']}, {compiler['path']}, for modules that run on {processor}"
-        finding.facts = dict(compiler)
+    def _check_compiler(self, finding: Finding, cuda: tuple[int, int]) -> Finding:
+        kind, version, path = (finding.facts[fact] for fact in ("kind", "version", "path"))
+        problem = self._checks["check_host_compiler"](kind, version, path, cuda)
+        if problem:
+            return self._refuse(finding, problem)
+        oldest, newest = self._cuda["host_compiler_range"](kind, cuda)
+        finding.summary += f"; CUDA {_version_text(cuda)} takes {oldest} to {newest}"
+        finding.facts |= {"oldest": oldest, "newest": newest}
         return finding
 
     def _compilers_here(self) -> list[str]:

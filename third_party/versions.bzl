@@ -51,6 +51,12 @@ RULES = {
     ),
 }
 
+# The C++ compiler, as its locks in //third_party/deb/locks have it.
+GCC_VERSION = "10.2.1"
+
+# Values of //config:compiler: the one that is fetched, and the machine's.
+COMPILERS = ["gcc10", "local"]
+
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]
 
@@ -175,6 +181,16 @@ CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
 EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
+
+# Debians without compiler in which tests run actions.
+TEST_ROOTS = {
+    "awq_root_bullseye": Label("//third_party/deb/locks:root_bullseye.lock"),
+    "awq_root_trixie": Label("//third_party/deb/locks:root_trixie.lock"),
+}
+
+def gcc_lock(cpu):
+    """The lock file of GCC for a processor, and of the C library that is compiled for."""
+    return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
 
 def python_lock(version):
     """The lock file of tools for a Python version such as "3.11"."""

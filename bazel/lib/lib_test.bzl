@@ -12,7 +12,6 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "no_cross_compiler",
     "select_archs",
     "toolkit_of_torch",
 )
@@ -217,11 +216,12 @@ def _check_host_compiler_test_impl(ctx):
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
     )
+    asserts.equals(env, None, check_host_compiler("gcc", "10.2.1", None, (11, 2)))
     _assert_problem(
         env,
-        no_cross_compiler("aarch64", "aarch64-linux-gnu-gcc"),
-        "the C++ compiler for aarch64 is missing",
-        ["no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu"],
+        check_host_compiler("gcc", "12.2.0", None, (11, 2)),
+        "the host compiler is too new for the CUDA toolkit",
+        ["gcc 12.2.0 (the compiler the build brings along)", "gcc 9 to 10 with CUDA 11.2", "--config=host_gcc --repo_env=CC=gcc-10"],
     )
     return unittest.end(env)
 

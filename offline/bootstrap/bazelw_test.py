@@ -27,7 +27,7 @@ class LauncherTest(unittest.TestCase):
         template = os.path.join(self.root, "offline/offline.bazelrc")
         os.makedirs(os.path.dirname(template))
         with open(template, "w", encoding="utf-8") as file:
-            file.write('"--flag=%checkout%/there"\n"--flag=%bazel%/here"\n')
+            file.write('"--flag=%checkout%/there"\n"--flag=%bazel%/here"\n"--flag=%cache%/beside"\n')
         for name in ("cksum", "mv", "readlink", "sed", "sh", "tr"):
             os.symlink(shutil.which(name), os.path.join(self.bin, name))
         with open(os.path.join(_ROOT, ".bazelversion"), encoding="utf-8") as file:
@@ -103,7 +103,14 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual((status, errors), (0, ""))
         rc_file = re.fullmatch(r"debian\|--bazelrc=(.*)\|query\|a  b\|\*\|", printed).group(1)
         with open(rc_file, encoding="utf-8") as file:
-            self.assertEqual(file.read(), f'"--flag={self.root}/there"\n"--flag={self.prefix}/here"\n')
+            self.assertEqual(
+                file.read().splitlines(),
+                [
+                    f'"--flag={self.root}/there"',
+                    f'"--flag={self.prefix}/here"',
+                    f'"--flag={os.path.dirname(self.prefix)}/beside"',
+                ],
+            )
 
     def test_in_another_workspace_it_names_the_same_folders(self):
         self.ready_prefix()

@@ -100,11 +100,12 @@ class LockTest(ScratchTest):
     def test_the_second_waits_says_so_and_gives_up(self):
         path = os.path.join(self.folder, "lock")
         errors = io.StringIO()
-        with bootstrap.exclusive(path), contextlib.redirect_stderr(errors):
-            with self.assertRaisesRegex(SetupError, "has held .*lock for 0.3 s"), bootstrap.exclusive(path, 0.3):
-                pass
-        self.assertEqual(errors.getvalue().count("waiting for it"), 1)
-        with bootstrap.exclusive(path, 0):
+        with bootstrap.exclusive(path, "trying"), contextlib.redirect_stderr(errors):
+            with self.assertRaisesRegex(SetupError, "has held .*lock for 0.3 s"):
+                with bootstrap.exclusive(path, "trying", 0.3):
+                    pass
+        self.assertEqual(errors.getvalue().count("another run is trying; waiting for it"), 1)
+        with bootstrap.exclusive(path, "trying", 0):
             pass
 
 

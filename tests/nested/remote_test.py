@@ -17,9 +17,10 @@ from collections.abc import Iterator
 import pytest
 import services
 import workspace
+from roots import Root
 
 # The modules, the wheel and every kernel library, without bfloat16, which would double the work and show nothing more.
-EVERYTHING = ["--//config:bf16=false", "//:wheel", "//csrc/...", "//toolchains/cc/host:sample"]
+EVERYTHING = ["--//config:bf16=false", "//:wheel", "//csrc/...", "//toolchains/cc:sample"]
 SMALL = ["--//config:bf16=false", "//csrc/activation"]
 
 
@@ -138,7 +139,7 @@ def changed(checkout: workspace.Checkout, comment: str) -> None:
         source.write_text(source.read_text() + f"// {comment}\n")
 
 
-def test_a_worker_that_dies_is_replaced(
+def test_a_worker_that_dies_is_replaced_by_one_without_a_compiler(
     service: services.Services, first: tuple[workspace.Checkout, dict[str, list[str]]]
 ) -> None:
     with workspace.Checkout("fifth") as other:
@@ -148,7 +149,7 @@ def test_a_worker_that_dies_is_replaced(
         wait_for_compilation(service.log("worker"))
         service.stop("worker", signal.SIGKILL)
         service.stop("casd", signal.SIGKILL)
-        service.start_worker("successor")
+        service.start_worker("successor", Root("bullseye"))
         output, _ = build.communicate(timeout=400)
         assert build.returncode == 0, output[-4000:]
         assert set(other.runners()) == {"remote"}

@@ -24,8 +24,11 @@ py_runtime_pair(
 
 cc_library(
     name = "python_headers",
-    hdrs = glob(["include/**/*.h"]),
-    includes = ["include"],
+    hdrs = glob(
+        ["include/**/*.h", "multiarch/**/*.h"],
+        allow_empty = True,
+    ),
+    includes = ["include", "multiarch"],
 )
 
 py_cc_toolchain(
@@ -58,11 +61,25 @@ missing = rule(
     attrs = {"message": attr.string(mandatory = True, doc = "What is missing and how to get it.")},
 )
 
+def _link_multiarch_headers(rctx, include):
+    """Links what Debian keeps apart by processor, where a compiler with its own system headers does not look.
+
+    Debian's pyconfig.h only includes <TRIPLE/pythonX.Y/pyconfig.h>. For another processor the one of this machine stands in: both
+    are 64-bit Linux, and differ in nothing that extension modules use.
+    """
+    triples = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+    folders = {triple: include.dirname.get_child(triple).get_child(include.basename) for triple in triples}
+    here = [folder for folder in folders.values() if folder.exists]
+    for triple, folder in folders.items():
+        if here:
+            rctx.symlink(folder if folder.exists else here[0], "multiarch/{}/{}".format(triple, include.basename))
+
 def _installed_python_repo_impl(rctx):
     version = rctx.attr.version
     interpreter, reasons = find_interpreter(rctx, [version], ["headers"])
     if interpreter:
         rctx.symlink(interpreter.include, "include")
+        _link_multiarch_headers(rctx, rctx.path(interpreter.include))
         text = _BUILD.format(
             path = interpreter.path,
             py_cc_toolchain = Label("//python/cc:py_cc_toolchain.bzl"),
