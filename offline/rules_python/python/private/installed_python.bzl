@@ -14,6 +14,7 @@ py_runtime(
     name = "py3_runtime",
     interpreter_path = "{path}",
     python_version = "PY3",
+    stub_shebang = "#!{path}",  # no other Python takes part in starting a program
 )
 
 py_runtime_pair(
