@@ -227,7 +227,11 @@ def test_debian_package_whose_hash_does_not_match(workspace: Checkout, tmp_path:
     lock.write_text(texts[lock].replace(known, "0" * 64))
     fetcher.write_text(re.sub(r'"https://[^"]*/', f'"file://{tmp_path}/', texts[fetcher]))
     fetch = f"{workspace.root}/offline/bootstrap/fetch_debs" if offline else ""
-    options = [f"--repo_env=AWQ_DEB_FETCH={fetch}", f"--repo_env=AWQ_DEB_FOLDER={tmp_path / 'debs'}", "--repository_cache="]
+    options = [
+        f"--repo_env=AWQ_DEB_FETCH={fetch}",
+        f"--repo_env=AWQ_DEB_FOLDER={tmp_path / 'debs'}",
+        "--repository_cache=",
+    ]
     try:
         result = workspace.bazel("build", "--nobuild", *options, "@awq_root_trixie//:REPO.bazel")
     finally:
