@@ -41,6 +41,7 @@ def _torch_repositories():
                     cpu = cpu,
                     lock = lock,
                     python_version = python,
+                    runtime = torch_repo_name("torch_runtime", torch, python, cpu),
                 )
                 wheels_repo(
                     name = torch_repo_name("torch_runtime", torch, python, cpu),

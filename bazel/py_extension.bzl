@@ -43,7 +43,7 @@ def _py_extension_impl(ctx):
     )
     stubs = ctx.files.stubs
     package = ctx.label.package
-    workspace = ctx.label.workspace_name or ctx.workspace_name
+    workspace = ctx.label.repo_name or ctx.workspace_name
     return [
         # In bzlmod the main repository's name is empty; runfiles call it by ctx.workspace_name.
         DefaultInfo(

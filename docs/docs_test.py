@@ -16,7 +16,7 @@ SETTINGS = (ROOT / "docs/settings.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
 WORKSPACE = Workspace(ROOT)
 FLAGS = re.findall(
-    r"^(?:bool_flag|choice_setting|label_flag|text_setting)\(\n +name = \"(\w+)\"",
+    r"^(?:bool_flag|label_flag|string_flag)\(\n +name = \"(\w+)\"",
     (ROOT / "config/BUILD.bazel").read_text(),
     re.M,
 )
@@ -44,6 +44,15 @@ def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
     assert sorted(FLAGS) == sorted(in_table)
 
 
+def test_named_configurations_choose_what_their_names_say() -> None:
+    versions = WORKSPACE.load("//third_party:versions.bzl")
+    expected = {f"torch{release.rpartition('.')[0]}": f"torch={release}" for release in versions["TORCH_RELEASES"]}
+    expected |= {f"py{version.replace('.', '')}": f"python={version}" for version in versions["PYTHON_VERSIONS"]}
+    expected |= {"local_cuda": "cuda=local", "local_torch": "torch=local"}
+    lines = re.findall(r"^common:(\w[\w.]*) --//config:(\S+)$", (ROOT / ".bazelrc").read_text(), re.M)
+    assert dict(lines) == expected and len(lines) == len(expected)
+
+
 def test_every_named_configuration_is_there_and_no_other() -> None:
     assert CONFIGS
     in_table = {name for cells in rows(SETTINGS) for name in re.findall(r"--config=([\w.]+)", cells[0])}
@@ -66,12 +75,13 @@ def test_public_files_have_what_the_page_names() -> None:
 def test_values_and_defaults() -> None:
     versions = WORKSPACE.load("//third_party:versions.bzl")
     expected = {
-        "cuda": [*versions["CUDA_TOOLKITS"], "local", "registered"],
+        "cuda": ["auto", *versions["CUDA_TOOLKITS"], "local", "registered"],
         "torch": [*versions["TORCH_RELEASES"], "local"],
         "python": versions["PYTHON_VERSIONS"],
     }
     for flag, values in expected.items():
-        assert row(flag)[:2] == [", ".join(values), versions[f"DEFAULT_{flag.upper()}"]]
+        default = "auto" if flag == "cuda" else versions[f"DEFAULT_{flag.upper()}"]
+        assert row(flag)[:2] == [", ".join(values), default]
 
 
 def test_pairs_of_pytorch_and_cuda() -> None:

@@ -127,10 +127,10 @@ class Checkup:
 
     def _pip(self) -> Finding:
         finding = Finding("pip", "pip", OK, "", facts={"interpreter": None})
-        toolkit = self._versions["CUDA_TOOLKITS"].get(self._settings["cuda"])
+        cuda = self._cuda_in_use()
         needed = []
-        if hasattr(toolkit, "lock"):
-            needed.append("CUDA " + self._settings["cuda"])
+        if hasattr(self._versions["CUDA_TOOLKITS"].get(cuda), "lock"):
+            needed.append("CUDA " + cuda)
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
         interpreter, reasons = self._interpreters["find_interpreter"](
@@ -145,8 +145,22 @@ class Checkup:
 
     # ---- CUDA -------------------------------------------------------------------------------------------------------
 
+    def _cuda_in_use(self) -> str:
+        """The value of --//config:cuda, with `auto` replaced by what PyTorch is built with."""
+        choice: str = self._settings["cuda"]
+        if choice != "auto":
+            return choice
+        release = self._versions["TORCH_RELEASES"].get(self._settings["torch"])
+        if release:
+            cuda = release.cuda
+        else:
+            folder, _, _ = self._torch["find_torch"](self._rctx, self._settings["python"])
+            cuda = self._facts_of(folder).cuda if folder else ""
+        toolkit: str = self._checks["toolkit_of_torch"](cuda, self._offers)
+        return toolkit
+
     def _cuda_toolkit(self) -> Finding:
-        choice = self._settings["cuda"]
+        choice = self._cuda_in_use()
         finding = Finding("cuda", "CUDA toolkit", OK, "", notes=self._toolkits_here(), facts={"setting": choice})
         if choice == "registered":
             stated = self._settings["registered_cuda_version"]

@@ -211,7 +211,7 @@ def test_nvcc_does_not_run(machine: Machine) -> None:
 def test_toolkit_that_is_too_old(machine: Machine) -> None:
     machine.settings["cuda"] = "local"
     machine.environment["CUDA_HOME"] = machine.toolkit("cuda", "10.2")
-    machine.check("cuda", PROBLEM, "too old", "CUDA 10.2", "CUDA 11.0 or newer is required")
+    machine.check("cuda", PROBLEM, "too old", "CUDA 10.2", "CUDA 11.2 or newer is required")
 
 
 @pytest.mark.parametrize("missing", fakes.TOOLKIT_FILES)
@@ -227,6 +227,12 @@ def test_installed_toolkit(machine: Machine) -> None:
     machine.environment["CUDA_HOME"] = machine.toolkit("cuda", "13.0")
     found = machine.check("cuda", "ok", "13.0, CUDA_HOME=")
     assert found["facts"]["version"] == "13.0"
+
+
+@pytest.mark.parametrize(("torch", "cuda"), [("2.11.0", "13.0"), ("2.6.0", "12.4")])
+def test_the_toolkit_follows_pytorch(machine: Machine, torch: str, cuda: str) -> None:
+    machine.settings |= {"cuda": "auto", "torch": torch}
+    machine.check("cuda", "ok", f"{cuda}, the toolkit the build brings along")
 
 
 def test_toolkits_that_are_not_used_are_named(machine: Machine) -> None:

@@ -4,48 +4,57 @@ MODULE.bazel names the rules' versions once more, because Bazel lets it load not
 Wheels are named here; their versions and hashes stand in the lock files.
 """
 
+def _archive(version, url, integrity, strip_prefix = ""):
+    """A release archive; `{version}` in its address and prefix is the version."""
+    return struct(
+        version = version,
+        url = url.format(version = version),
+        integrity = integrity,
+        strip_prefix = strip_prefix.format(version = version),
+    )
+
 # Rules: archive address and integrity as the Bazel Central Registry publishes them.
 RULES = {
-    "bazel_features": struct(
+    "bazel_features": _archive(
         version = "1.50.0",
-        url = "https://github.com/bazel-contrib/bazel_features/releases/download/v1.50.0/bazel_features-v1.50.0.tar.gz",
+        url = "https://github.com/bazel-contrib/bazel_features/releases/download/v{version}/bazel_features-v{version}.tar.gz",
         integrity = "sha256-CUNn5zLs4j8zTq+ECJpyC4YdBTvuumpqaDVtOu4dwys=",
-        strip_prefix = "bazel_features-1.50.0",
+        strip_prefix = "bazel_features-{version}",
     ),
-    "bazel_skylib": struct(
+    "bazel_skylib": _archive(
         version = "1.9.0",
-        url = "https://github.com/bazelbuild/bazel-skylib/releases/download/1.9.0/bazel-skylib-1.9.0.tar.gz",
+        url = "https://github.com/bazelbuild/bazel-skylib/releases/download/{version}/bazel-skylib-{version}.tar.gz",
         integrity = "sha256-O1tJAGGB9fj/Ym743c6qlem7itKU97XXsR6p992vjFk=",
-        strip_prefix = "",
     ),
-    "platforms": struct(
+    "platforms": _archive(
         version = "1.1.0",
-        url = "https://github.com/bazelbuild/platforms/releases/download/1.1.0/platforms-1.1.0.tar.gz",
+        url = "https://github.com/bazelbuild/platforms/releases/download/{version}/platforms-{version}.tar.gz",
         integrity = "sha256-261KI6vMphceR7ee3FO9akEGejt1+eixBGVrRZ/yUEY=",
-        strip_prefix = "",
     ),
-    "rules_cc": struct(
+    "rules_cc": _archive(
         version = "0.2.22",
-        url = "https://github.com/bazelbuild/rules_cc/releases/download/0.2.22/rules_cc-0.2.22.tar.gz",
+        url = "https://github.com/bazelbuild/rules_cc/releases/download/{version}/rules_cc-{version}.tar.gz",
         integrity = "sha256-gcEKlaXCLYOCdu6Q1xJjXWBCQZ/fyl74gygia2Mh5Ts=",
-        strip_prefix = "rules_cc-0.2.22",
+        strip_prefix = "rules_cc-{version}",
     ),
-    "rules_cuda": struct(
+    "rules_cuda": _archive(
         version = "0.3.0",
-        url = "https://github.com/bazel-contrib/rules_cuda/releases/download/v0.3.0/rules_cuda-v0.3.0.tar.gz",
+        url = "https://github.com/bazel-contrib/rules_cuda/releases/download/v{version}/rules_cuda-v{version}.tar.gz",
         integrity = "sha256-5nfEC4j3eENYf1tRZn7NQCzH6BP8+HmZaprAw2ng3yQ=",
-        strip_prefix = "rules_cuda-v0.3.0",
+        strip_prefix = "rules_cuda-v{version}",
     ),
-    "rules_python": struct(
+    "rules_python": _archive(
         version = "2.3.2",
-        url = "https://github.com/bazel-contrib/rules_python/releases/download/2.3.2/rules_python-2.3.2.tar.gz",
+        url = "https://github.com/bazel-contrib/rules_python/releases/download/{version}/rules_python-{version}.tar.gz",
         integrity = "sha256-JaANVeQ3bvbZ8ok4toA4+soXyVWAya/mlT593gE9AOQ=",
-        strip_prefix = "rules_python-2.3.2",
+        strip_prefix = "rules_python-{version}",
     ),
 }
 
-# The C++ compiler, as its locks in //third_party/deb/locks have it.
+# The C++ compiler that is fetched, as its locks in //third_party/deb/locks have it; and what can be chosen, the default first.
 GCC_VERSION = "10.2.1"
+
+COMPILERS = ["gcc" + GCC_VERSION.partition(".")[0], "local"]
 
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]

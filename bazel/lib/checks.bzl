@@ -19,7 +19,8 @@ load(
 )
 load(":problems.bzl", "problem")
 
-OLDEST_TORCH = (2, 0)
+# The oldest PyTorch that was built with.
+OLDEST_TORCH = (2, 3)
 
 # Where a compiler comes from, in words.
 FETCHED_COMPILER = "the compiler the build brings along"
@@ -32,6 +33,22 @@ def _fetched_cuda(offers):
 
 def _fetched_torch(offers):
     return "use one the build brings along: --//config:torch=" + " or ".join(offers.torch.keys())
+
+def toolkit_of_torch(cuda, offers):
+    """The toolkit that //config:cuda=auto stands for.
+
+    Args:
+      cuda: the CUDA version PyTorch is built with, such as "13.0"; "" for none.
+      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+
+    Returns:
+      That version, if it is offered. Otherwise the newest offered one of the same major version, or the default: the check of the pair
+      then says what differs.
+    """
+    same_major = [v for v in offers.cuda if cuda and v.split(".")[0] == cuda.split(".")[0]]
+    if cuda in offers.cuda:
+        return cuda
+    return same_major[-1] if same_major else offers.default_cuda
 
 # ---- the CUDA toolkit -----------------------------------------------------------------------------------------------
 
@@ -417,24 +434,11 @@ def check_python(version, offers):
     Returns:
       None or a problem.
     """
-    return check_choice("python", version, offers.pythons)
-
-def check_choice(setting, value, values):
-    """Whether a setting has one of its values.
-
-    Args:
-      setting: its name in //config.
-      value: what it was set to.
-      values: what it can be.
-
-    Returns:
-      None or a problem.
-    """
-    if value in values:
+    if version in offers.pythons:
         return None
     return problem(
-        title = "--//config:{} has no such value".format(setting),
-        found = "--//config:{}={}".format(setting, value),
-        expected = "one of " + ", ".join(values),
-        cure = "choose one of these; docs/settings.md says what each stands for",
+        title = "the selected Python is not supported",
+        found = "a toolchain for Python " + version,
+        expected = "one of " + ", ".join(offers.pythons),
+        cure = "register a toolchain of one of these, or choose it: --//config:python",
     )

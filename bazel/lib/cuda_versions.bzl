@@ -8,30 +8,25 @@ This file is also executed by Python (see //doctor), so it keeps to what the two
 """
 
 # The oldest toolkit that is taken.
-OLDEST_CUDA = (11, 0)
+OLDEST_CUDA = (11, 2)
 
-# nvcc compiles for several architectures at a time.
-NVCC_THREADS = ["--threads", "4"]
-
-# In order of the version from which on a row holds. `add` and `drop` change the architectures the row before has; `flags`
-# adds to nvcc's; `gcc` and `clang` are the newest host compilers.
+# In order of the version from which on a row holds. `add` and `drop` change the architectures of the row before. `gcc` and `clang`
+# are the newest host compilers.
 _ROWS = [
-    struct(since = (11, 0), add = ["70", "75", "80"], drop = [], flags = [], gcc = 9, clang = 9),
-    struct(since = (11, 1), add = ["86"], drop = [], flags = [], gcc = 10, clang = 10),
-    struct(since = (11, 2), add = [], drop = [], flags = NVCC_THREADS, gcc = 10, clang = 11),
-    struct(since = (11, 4), add = ["87"], drop = [], flags = [], gcc = 11, clang = 12),
-    struct(since = (11, 6), add = [], drop = [], flags = [], gcc = 11, clang = 13),
-    struct(since = (11, 8), add = ["89", "90"], drop = [], flags = [], gcc = 11, clang = 14),
-    struct(since = (12, 0), add = ["90a"], drop = [], flags = [], gcc = 12, clang = 14),
-    struct(since = (12, 1), add = [], drop = [], flags = [], gcc = 12, clang = 15),
-    struct(since = (12, 3), add = [], drop = [], flags = [], gcc = 12, clang = 16),
-    struct(since = (12, 4), add = [], drop = [], flags = [], gcc = 13, clang = 17),
-    struct(since = (12, 6), add = [], drop = [], flags = [], gcc = 13, clang = 18),
-    struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = [], flags = [], gcc = 14, clang = 19),
-    struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = [], flags = [], gcc = 14, clang = 19),
-    struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"], flags = [], gcc = 15, clang = 20),
-    struct(since = (13, 1), add = [], drop = [], flags = [], gcc = 15, clang = 21),
-    struct(since = (13, 4), add = ["107", "107a"], drop = [], flags = [], gcc = 16, clang = 21),
+    struct(since = (11, 2), add = ["70", "75", "80", "86"], drop = [], gcc = 10, clang = 11),
+    struct(since = (11, 4), add = ["87"], drop = [], gcc = 11, clang = 12),
+    struct(since = (11, 6), add = [], drop = [], gcc = 11, clang = 13),
+    struct(since = (11, 8), add = ["89", "90"], drop = [], gcc = 11, clang = 14),
+    struct(since = (12, 0), add = ["90a"], drop = [], gcc = 12, clang = 14),
+    struct(since = (12, 1), add = [], drop = [], gcc = 12, clang = 15),
+    struct(since = (12, 3), add = [], drop = [], gcc = 12, clang = 16),
+    struct(since = (12, 4), add = [], drop = [], gcc = 13, clang = 17),
+    struct(since = (12, 6), add = [], drop = [], gcc = 13, clang = 18),
+    struct(since = (12, 8), add = ["100", "100a", "101", "101a", "120", "120a"], drop = [], gcc = 14, clang = 19),
+    struct(since = (12, 9), add = ["103", "103a", "121", "121a"], drop = [], gcc = 14, clang = 19),
+    struct(since = (13, 0), add = ["88", "110", "110a"], drop = ["70", "101", "101a"], gcc = 15, clang = 20),
+    struct(since = (13, 1), add = [], drop = [], gcc = 15, clang = 21),
+    struct(since = (13, 4), add = ["107", "107a"], drop = [], gcc = 16, clang = 21),
 ]
 
 # The oldest host compilers: C++17, and PyTorch's headers refuse older ones.
@@ -94,7 +89,7 @@ def toolkits_with(arch):
       arch: such as "70".
 
     Returns:
-      A phrase such as "CUDA 11.0 to 12.9" or "CUDA 13.0 and newer".
+      A phrase such as "CUDA 11.2 to 12.9" or "CUDA 13.0 and newer".
     """
     first = [row.since for row in _ROWS if arch in row.add]
     last = [row.since for row in _ROWS if arch in row.drop]
@@ -105,21 +100,6 @@ def toolkits_with(arch):
         return start + " and newer"
     before = [row.since for row in _ROWS if row.since < last[0]][-1]
     return "{} to {}.{}".format(start, before[0], before[1])
-
-def nvcc_flags(version):
-    """The options that every nvcc command line of a toolkit gets.
-
-    Args:
-      version: (major, minor) of the toolkit.
-
-    Returns:
-      A list of strings.
-    """
-    flags = []
-    for row in _ROWS:
-        if version >= row.since:
-            flags = flags + row.flags
-    return flags
 
 def host_compiler_range(kind, version):
     """The host compilers that a toolkit and PyTorch's headers both accept.

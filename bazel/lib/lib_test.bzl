@@ -4,21 +4,21 @@ load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 load(":arch_list.bzl", "code_for", "format_archs", "parse_arch_list")
 load(
     ":checks.bzl",
-    "check_choice",
     "check_host_compiler",
     "check_pairing",
+    "check_python",
     "check_registered_version",
     "check_toolchain",
     "check_toolkit",
     "check_torch",
     "check_torch_python",
     "select_archs",
+    "toolkit_of_torch",
 )
 load(
     ":cuda_versions.bzl",
     "default_archs",
     "host_compiler_range",
-    "nvcc_flags",
     "nvcc_version",
     "parse_version",
     "supported_archs",
@@ -44,8 +44,8 @@ def _supported_archs_test_impl(ctx):
     ada_hopper = ampere + ["87", "89", "90"]
     for version, expected in {
         (10, 2): [],
-        (11, 0): ["70", "75", "80"],
-        (11, 1): ampere,
+        (11, 1): [],
+        (11, 2): ampere,
         (11, 3): ampere,
         (11, 4): ampere + ["87"],
         (11, 7): ampere + ["87"],
@@ -63,7 +63,7 @@ def _supported_archs_test_impl(ctx):
 def _default_archs_test_impl(ctx):
     env = unittest.begin(ctx)
     for version, expected in {
-        (11, 0): "70;80+PTX",
+        (11, 2): "70;80+PTX",
         (11, 8): "70;80;90+PTX",
         (13, 0): "80;90+PTX",
     }.items():
@@ -72,7 +72,7 @@ def _default_archs_test_impl(ctx):
 
 def _toolkits_with_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, "CUDA 11.0 to 12.9", toolkits_with("70"))
+    asserts.equals(env, "CUDA 11.2 to 12.9", toolkits_with("70"))
     asserts.equals(env, "CUDA 12.8 to 12.9", toolkits_with("101"))
     asserts.equals(env, "CUDA 11.8 and newer", toolkits_with("90"))
     asserts.equals(env, "no CUDA toolkit", toolkits_with("61"))
@@ -134,24 +134,10 @@ def _code_for_test_impl(ctx):
         asserts.equals(env, expected, code_for(gpu, parse_arch_list(archs)[0]), "{} on {}".format(archs, gpu))
     return unittest.end(env)
 
-def _nvcc_flags_test_impl(ctx):
-    env = unittest.begin(ctx)
-    for version, expected in {
-        (11, 0): [],
-        (11, 1): [],
-        (11, 2): ["--threads", "4"],
-        (11, 8): ["--threads", "4"],
-        (12, 4): ["--threads", "4"],
-        (13, 0): ["--threads", "4"],
-    }.items():
-        asserts.equals(env, expected, nvcc_flags(version), "CUDA {}.{}".format(*version))
-    return unittest.end(env)
-
 def _host_compiler_range_test_impl(ctx):
     env = unittest.begin(ctx)
     for version, gcc, clang in [
-        ((11, 0), (9, 9), (9, 9)),
-        ((11, 1), (9, 10), (9, 10)),
+        ((11, 2), (9, 10), (9, 11)),
         ((11, 8), (9, 11), (9, 14)),
         ((12, 0), (9, 12), (9, 14)),
         ((12, 4), (9, 13), (9, 17)),
@@ -197,10 +183,10 @@ def _check_toolchain_test_impl(ctx):
 
 def _check_toolkit_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, None, check_toolkit((11, 0), "here", _OFFERS))
+    asserts.equals(env, None, check_toolkit((11, 2), "here", _OFFERS))
     _assert_problem(env, check_toolkit((10, 2), "CUDA_HOME=/opt/cuda", _OFFERS), "the CUDA toolkit is too old", [
         "CUDA 10.2 (CUDA_HOME=/opt/cuda)",
-        "CUDA 11.0 or newer is required",
+        "CUDA 11.2 or newer is required",
         "--//config:cuda=",
     ])
     return unittest.end(env)
@@ -255,7 +241,7 @@ def _select_archs_test_impl(ctx):
         env,
         select_archs("", "7.0;8.0", (13, 0), "here", True)[1],
         "the CUDA toolkit cannot build architecture 70",
-        ["TORCH_CUDA_ARCH_LIST=70;80 and CUDA 13.0 (here)", "has: 75 80 86", "CUDA 11.0 to 12.9 has 70"],
+        ["TORCH_CUDA_ARCH_LIST=70;80 and CUDA 13.0 (here)", "has: 75 80 86", "CUDA 11.2 to 12.9 has 70"],
     )
     _assert_problem(
         env,
@@ -279,10 +265,10 @@ def _select_archs_test_impl(ctx):
 
 def _check_torch_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, None, check_torch("2.0.0", "11.7", "here", _OFFERS))
-    _assert_problem(env, check_torch("1.13.1+cu117", "11.7", "/site", _OFFERS), "PyTorch is too old", [
-        "PyTorch 1.13.1+cu117 (/site)",
-        "PyTorch 2.0 or newer",
+    asserts.equals(env, None, check_torch("2.3.0", "12.1", "here", _OFFERS))
+    _assert_problem(env, check_torch("2.2.2+cu121", "12.1", "/site", _OFFERS), "PyTorch is too old", [
+        "PyTorch 2.2.2+cu121 (/site)",
+        "PyTorch 2.3 or newer",
         "--//config:torch=",
     ])
     _assert_problem(env, check_torch("2.11.0+cpu", "", "/site", _OFFERS), "PyTorch is built without CUDA", [
@@ -296,6 +282,18 @@ def _check_torch_test_impl(ctx):
         "PyTorch for Python 3.10 (/site)",
         "--//config:python=3.10",
     ])
+    return unittest.end(env)
+
+def _toolkit_of_torch_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for cuda, expected in {
+        "": "13.0",
+        "12.1": "12.1",
+        "12.6": "12.4",
+        "13.0": "13.0",
+        "14.0": "13.0",
+    }.items():
+        asserts.equals(env, expected, toolkit_of_torch(cuda, _OFFERS))
     return unittest.end(env)
 
 def _check_pairing_test_impl(ctx):
@@ -327,11 +325,11 @@ def _check_pairing_test_impl(ctx):
         asserts.false(env, "allow_cuda_minor_mismatch" in format_problem(problem), "no override for a major difference")
     return unittest.end(env)
 
-def _check_choice_test_impl(ctx):
+def _check_python_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, None, check_choice("python", "3.11", ["3.10", "3.11"]))
-    _assert_problem(env, check_choice("python", "3.9", ["3.10", "3.11"]), "--//config:python has no such value", [
-        "--//config:python=3.9",
+    asserts.equals(env, None, check_python("3.11", _OFFERS))
+    _assert_problem(env, check_python("3.9", _OFFERS), "the selected Python is not supported", [
+        "a toolchain for Python 3.9",
         "one of 3.10, 3.11",
     ])
     return unittest.end(env)
@@ -389,7 +387,6 @@ toolkits_with_test = unittest.make(_toolkits_with_test_impl)
 parse_arch_list_test = unittest.make(_parse_arch_list_test_impl)
 parse_arch_list_error_test = unittest.make(_parse_arch_list_error_test_impl)
 code_for_test = unittest.make(_code_for_test_impl)
-nvcc_flags_test = unittest.make(_nvcc_flags_test_impl)
 host_compiler_range_test = unittest.make(_host_compiler_range_test_impl)
 nvcc_version_test = unittest.make(_nvcc_version_test_impl)
 check_toolchain_test = unittest.make(_check_toolchain_test_impl)
@@ -398,8 +395,9 @@ check_registered_version_test = unittest.make(_check_registered_version_test_imp
 check_host_compiler_test = unittest.make(_check_host_compiler_test_impl)
 select_archs_test = unittest.make(_select_archs_test_impl)
 check_torch_test = unittest.make(_check_torch_test_impl)
+toolkit_of_torch_test = unittest.make(_toolkit_of_torch_test_impl)
 check_pairing_test = unittest.make(_check_pairing_test_impl)
-check_choice_test = unittest.make(_check_choice_test_impl)
+check_python_test = unittest.make(_check_python_test_impl)
 no_python_test = unittest.make(_no_python_test_impl)
 archive_failed_test = unittest.make(_archive_failed_test_impl)
 download_failed_test = unittest.make(_download_failed_test_impl)
@@ -419,7 +417,6 @@ def lib_test_suite(name):
         parse_arch_list_test,
         parse_arch_list_error_test,
         code_for_test,
-        nvcc_flags_test,
         host_compiler_range_test,
         nvcc_version_test,
         check_toolchain_test,
@@ -429,7 +426,8 @@ def lib_test_suite(name):
         select_archs_test,
         check_torch_test,
         check_pairing_test,
-        check_choice_test,
+        toolkit_of_torch_test,
+        check_python_test,
         no_python_test,
         archive_failed_test,
         download_failed_test,

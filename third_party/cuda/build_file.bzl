@@ -11,7 +11,6 @@ load(
     "cuda_toolchain_config_nvcc",
     "cuda_toolkit_info",
 )
-load("{info}", "cuda_source")
 
 package(default_visibility = ["//visibility:public"])
 
@@ -65,12 +64,6 @@ cc_library(
     ],
 )
 
-cuda_source(
-    name = "source",
-    version = "{version}",
-    where = "{where}",
-)
-
 cuda_toolkit_info(
     name = "toolkit_info",
     bin2c = "bin/bin2c",
@@ -110,23 +103,20 @@ filegroup(
 """
 
 # All targets that others name.
-TARGETS = ["host_config.h", "nvcc", "nvcc_toolchain", "runtime", "source"]
+TARGETS = ["host_config.h", "license", "nvcc", "nvcc_toolchain", "runtime"]
 
-def toolkit_build_file(version, where):
+def toolkit_build_file(version):
     """The BUILD file.
 
     Args:
       version: of the toolkit, as major.minor.
-      where: where the toolkit comes from, in words.
 
     Returns:
       Its text.
     """
     major, minor = version.split(".")
     return _BUILD.format(
-        info = Label("//toolchains/cuda:info.bzl"),
         major = major,
         minor = minor,
         version = version,
-        where = where,
     )

@@ -3,12 +3,12 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
-load("//bazel/lib:problems.bzl", "FETCHED_TOOLKIT", "archive_failed", "format_problem")
+load("//bazel/lib:problems.bzl", "archive_failed", "format_problem")
 load("//third_party/pip:wheels.bzl", "download_wheels", "locked_requirements")
 load(":build_file.bzl", "toolkit_build_file")
 
 def _finish(rctx):
-    rctx.file("BUILD.bazel", toolkit_build_file(rctx.attr.version, FETCHED_TOOLKIT), executable = False)
+    rctx.file("BUILD.bazel", toolkit_build_file(rctx.attr.version), executable = False)
 
 def _wheels_toolkit_repo_impl(rctx):
     packages = locked_requirements(rctx.read(rctx.path(rctx.attr.lock))).keys()

@@ -6,27 +6,29 @@ load("//bazel/lib:problems.bzl", "FETCHED_TORCH")
 load("//third_party/pip:wheels.bzl", "download_wheels")
 
 # All targets that others name.
-TARGETS = ["about", "info", "package", "pybind11", "torch", "torch_python"]
+TARGETS = ["pybind11", "torch_cc", "torch_py"]
 
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load("@rules_python//python:defs.bzl", "py_library")
-load("{info_bzl}", "torch_info")
+load("{defs_bzl}", "torch_cc", "torch_info")
 
 package(default_visibility = ["//visibility:public"])
 
-torch_info(
-    name = "info",
-    version = "{version}",
-    cuda = "{cuda}",
-    python = "{python}",
-    where = "{where}",
+# What extension modules are compiled against.
+torch_cc(
+    name = "torch_cc",
+    about = ["torch/version.py"] + glob(["torch-*.dist-info/**/LICENSE"], allow_empty = True),
+    cc = ":torch_python",
+    info = ":info",
 )
 
-# For what is compiled against it.
-filegroup(
-    name = "about",
-    srcs = ["torch/version.py"] + glob(["torch-*.dist-info/**/LICENSE"], allow_empty = True),
+torch_info(
+    name = "info",
+    cuda = "{cuda}",
+    python = "{python}",
+    version = "{version}",
+    where = "{where}",
 )
 
 # One pybind11 per module: the copy torch was built with, or its type casters do not fit.
@@ -64,27 +66,20 @@ _LIBRARIES = [
     "torch/lib/libc10_cuda.so",
     "torch/lib/libtorch.so",
     "torch/lib/libtorch_cpu.so",
+    "torch/lib/libtorch_python.so",
 ]
 
-# For C++ code that uses tensors. Without libtorch_python, which needs the symbols of a Python interpreter.
 cc_library(
-    name = "torch",
+    name = "torch_python",
     additional_linker_inputs = _LIBRARIES,
     linkopts = ["$(location {})".format(library) for library in _LIBRARIES],
+    visibility = ["//visibility:private"],
     deps = [":headers"],
 )
 
-# For Python extension modules.
-cc_library(
-    name = "torch_python",
-    additional_linker_inputs = ["torch/lib/libtorch_python.so"],
-    linkopts = ["$(location torch/lib/libtorch_python.so)"],
-    deps = [":torch"],
-)
-
-# The package, without what it needs at run time and without headers.
+# torch as Python code imports it, with all it needs.
 py_library(
-    name = "package",
+    name = "torch_py",
     srcs = glob(
         [
             "functorch/**/*.py",
@@ -110,10 +105,11 @@ py_library(
         exclude = ["**/* *"],
     ),
     imports = ["."],
+    deps = ["{runtime}"],
 )
 """
 
-def declare_torch_targets(rctx, python, cpython, where, more = ""):
+def declare_torch_targets(rctx, python, cpython, where, runtime, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
     Args:
@@ -121,6 +117,7 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
       python: path of an interpreter that can read files.
       cpython: the Python version PyTorch is for, such as "3.11"; "" if that is not known.
       where: where it comes from, in words.
+      runtime: label of what importing torch needs besides.
       more: appended to the file.
     """
     abi, error = cxx11_abi(rctx, python, "torch/lib/libc10.so")
@@ -131,8 +128,9 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
     for name, value in {
         "cuda": facts.cuda,
         "cxx11_abi": abi,
-        "info_bzl": str(Label("//toolchains/torch:info.bzl")),
+        "defs_bzl": str(Label(":defs.bzl")),
         "python": cpython,
+        "runtime": runtime,
         "version": facts.version,
         "where": where,
     }.items():
@@ -142,7 +140,7 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
 def _torch_repo_impl(rctx):
     download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
     python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    declare_torch_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH)
+    declare_torch_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH, "@{}//:site_packages".format(rctx.attr.runtime))
 
 torch_repo = repository_rule(
     implementation = _torch_repo_impl,
@@ -150,6 +148,7 @@ torch_repo = repository_rule(
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Lock file that has torch."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
+        "runtime": attr.string(mandatory = True, doc = "Name of the repository of what importing torch needs besides."),
         "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheel is for."),
     },
 )

@@ -28,34 +28,32 @@ def cuda_targets(name):
             toolchain_type = "@rules_cuda//cuda:toolchain_type",
         )
 
-    # Of a toolkit that the workspace registers.
-    native.filegroup(name = name + "_no_license")
+    # What else the build uses, of the toolkit for the processor that the modules are for.
+    for (version, cpu), repo in repos.items():
+        native.config_setting(
+            name = "{}_{}_{}".format(name, version, cpu),
+            constraint_values = ["@platforms//cpu:" + cpu],
+            flag_values = {str(Label("//config:cuda_in_use")): version},
+        )
 
-    # The runtime is for the processor that the modules are for.
+    # Of a toolkit that the workspace registers, the runtime alone is known.
+    native.filegroup(name = name + "_no_license")
     for target, registered in {
         "host_config.h": None,
         "license": ":" + name + "_no_license",
         "nvcc": None,
         "runtime": "@rules_cuda//cuda:runtime",
     }.items():
-        for version in CUDA_TOOLKITS.keys() + ["local"]:
-            native.alias(
-                name = "{}_{}_{}".format(name, target, version),
-                actual = select({
-                    "@platforms//cpu:" + cpu: "{}//:{}".format(repos[(version, cpu)], target)
-                    for cpu in PROCESSORS
-                }),
-            )
         native.alias(
             name = target,
             actual = select({
-                Label("//config:cuda_" + version): ":{}_{}_{}".format(name, target, version)
-                for version in CUDA_TOOLKITS.keys() + ["local"]
+                ":{}_{}_{}".format(name, *choice): "{}//:{}".format(repo, target)
+                for choice, repo in repos.items()
             } | ({Label("//config:cuda_registered"): registered} if registered else {})),
             visibility = ["//visibility:public"],
         )
     native.alias(
-        name = "local_source",
-        actual = "@awq_cuda_local//:source",
+        name = "installed",
+        actual = "@awq_cuda_local//:installed",
         visibility = ["//visibility:public"],
     )

@@ -32,10 +32,24 @@ py_library(
 )
 """
 
+# Toolchains are chosen by it, before anything can say that there is no PyTorch.
+_NO_TORCH = """\
+load("{defs}", "torch_info")
+
+torch_info(
+    name = "info",
+    version = "none",
+    visibility = ["//visibility:public"],
+    where = "nowhere",
+)
+
+"""
+
 def _local_torch_repo_impl(rctx):
     folder, version, where = find_torch(rctx, rctx.attr.python_version)
     if not folder:
-        rctx.file("BUILD.bazel", unavailable_targets(TARGETS + ["runtime"], format_problem(no_torch(where, OFFERS))), executable = False)
+        text = unavailable_targets(TARGETS, format_problem(no_torch(where, OFFERS)))
+        rctx.file("BUILD.bazel", _NO_TORCH.format(defs = Label("//third_party/torch:defs.bzl")) + text, executable = False)
         return
     python, _ = find_interpreter(rctx, PIP_PYTHONS, [])
     for entry in rctx.path(folder).readdir():
@@ -43,7 +57,7 @@ def _local_torch_repo_impl(rctx):
         if name in ["torch", "torchgen", "functorch"] + _LOCAL_RUNTIME or (name.startswith("torch-") and name.endswith(".dist-info")):
             rctx.symlink(entry, name)
     runtime = "\n_RUNTIME = {}\n".format(repr([n for n in _LOCAL_RUNTIME if not n.endswith(".py")])) + _LOCAL_RUNTIME_BUILD
-    declare_torch_targets(rctx, python.path, version, where, runtime)
+    declare_torch_targets(rctx, python.path, version, where, ":runtime", runtime)
 
 local_torch_repo = repository_rule(
     implementation = _local_torch_repo_impl,

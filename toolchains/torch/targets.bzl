@@ -21,49 +21,49 @@ def torch_repo_name(kind, torch, python, cpu):
     """
     return "awq_{}_{}_{}_{}".format(kind, torch.replace(".", "_"), python_tag(python), cpu)
 
-def _release_target(name, kind, target, torch, python):
-    if python not in TORCH_RELEASES[torch].pythons:
-        unavailable(
-            name = name,
-            message = format_problem(no_torch_for_python(torch, python, OFFERS)),
-        )
-        return
-    native.alias(
-        name = name,
-        actual = select({
-            "@platforms//cpu:" + cpu: "@{}//:{}".format(torch_repo_name(kind, torch, python, cpu), target)
-            for cpu in PROCESSORS
-        }),
-    )
+def _choices():
+    """Every PyTorch that can be selected: (torch, python, cpu) and its repository, or None where there is no wheel."""
+    choices = {}
+    for python in PYTHON_VERSIONS:
+        for cpu in PROCESSORS:
+            choices[("local", python, cpu)] = "awq_torch_local_" + python_tag(python)
+            for torch, release in TORCH_RELEASES.items():
+                choices[(torch, python, cpu)] = torch_repo_name("torch", torch, python, cpu) if python in release.pythons else None
+    return choices
 
 def torch_targets(name):
-    """Declares the aliases.
+    """Declares the aliases, each a single select() over PyTorch, Python and processor.
 
     Args:
       name: prefix of helper targets.
     """
-    for target in TARGETS + ["runtime"]:
-        kind, wheel_target = ("torch_runtime", "site_packages") if target == "runtime" else ("torch", target)
-        for python in PYTHON_VERSIONS:
-            for torch in TORCH_RELEASES:
-                _release_target("{}_{}_{}_{}".format(name, target, torch, python), kind, wheel_target, torch, python)
-            native.alias(
-                name = "{}_{}_local_{}".format(name, target, python),
-                actual = "@awq_torch_local_{}//:{}".format(python_tag(python), target),
-            )
-        for torch in TORCH_RELEASES.keys() + ["local"]:
-            native.alias(
-                name = "{}_{}_{}".format(name, target, torch),
-                actual = select({
-                    Label("//config:python_" + python): ":{}_{}_{}_{}".format(name, target, torch, python)
-                    for python in PYTHON_VERSIONS
-                }),
-            )
+    choices = _choices()
+    for (torch, python, cpu), repo in choices.items():
+        setting = "{}_{}_{}_{}".format(name, torch, python, cpu)
+        native.config_setting(
+            name = setting,
+            constraint_values = ["@platforms//cpu:" + cpu],
+            flag_values = {
+                str(Label("//config:python_in_use")): python,
+                str(Label("//config:torch")): torch,
+            },
+        )
+        if not repo:
+            unavailable(name = setting + "_missing", message = format_problem(no_torch_for_python(torch, python, OFFERS)))
+    native.alias(
+        name = "local_info",
+        actual = select({
+            Label("//config:python_flag_" + python): "@awq_torch_local_{}//:info".format(python_tag(python))
+            for python in PYTHON_VERSIONS
+        }),
+        visibility = ["//visibility:public"],
+    )
+    for target in TARGETS:
         native.alias(
             name = target,
             actual = select({
-                Label("//config:torch_" + torch): ":{}_{}_{}".format(name, target, torch)
-                for torch in TORCH_RELEASES.keys() + ["local"]
+                ":{}_{}_{}_{}".format(name, *choice): "@{}//:{}".format(repo, target) if repo else ":{}_{}_{}_{}_missing".format(name, *choice)
+                for choice, repo in choices.items()
             }),
             visibility = ["//visibility:public"],
         )

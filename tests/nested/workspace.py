@@ -28,7 +28,7 @@ _CANONICAL_INCLUDED = ("{0}~~dependencies~{1}", "{0}++dependencies+{1}", "{1}")
 
 def flags(workspace: str = "") -> list[str]:
     """The settings of the build that the test belongs to, as flags of the workspace's repository."""
-    archs = pathlib.Path(os.environ["CUDA_ARCHS"]).read_text().strip()
+    archs = json.loads(pathlib.Path(os.environ["CUDA_BUILD"]).read_text())["archs"]
     settings = {name: os.environ[f"BUILT_FOR_{name.upper()}"] for name in ("bf16", "cuda", "python", "torch")}
     settings["cuda_archs"] = archs
     return [f"--{workspace}//config:{name}={value}" for name, value in settings.items()]

@@ -11,7 +11,7 @@ _TAGS = [
 ]
 
 # The settings of this build, which the test's own builds repeat.
-_SETTINGS = {"CUDA_ARCHS": "$(rootpath //config:cuda_archs.txt)"} | select({
+_SETTINGS = {"CUDA_BUILD": "$(rootpath //config:cuda_build.json)"} | select({
     "//config:with_bf16": {"BUILT_FOR_BF16": "true"},
     "//conditions:default": {"BUILT_FOR_BF16": "false"},
 }) | select({
@@ -32,7 +32,7 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
       name: name of the target; its file is `name`.py.
       slow: whether it builds for minutes, and wants the machine to itself: it then runs only when named, as part of //tests:slow.
       data: files it needs.
-      deps: libraries besides //tests/workspace.
+      deps: libraries besides //tests/nested:workspace.
       env: its environment.
       tags: tags of the test.
       **kwargs: attributes of pytest_test.
@@ -40,9 +40,9 @@ def nested_test(name, slow = False, data = [], deps = [], env = {}, tags = [], *
     pytest_test(
         name = name,
         src = name + ".py",
-        data = data + (["//config:cuda_archs.txt"] if slow else []),
+        data = data + (["//config:cuda_build.json"] if slow else []),
         env = (_SETTINGS | env) if slow else env,
         tags = tags + _TAGS + (["exclusive", "manual"] if slow else []),
-        deps = deps + ["//tests/workspace"],
+        deps = deps + ["//tests/nested:workspace"] + (["//config:torch_py"] if slow else []),
         **kwargs
     )

@@ -117,7 +117,7 @@ toolchain(
 """
 
 TORCH_BUILD = """
-load("@REPOSITORY//toolchains/torch:defs.bzl", "torch_wheel")
+load("@REPOSITORY//third_party/torch:defs.bzl", "torch_wheel")
 load("@rules_python//python:defs.bzl", "py_library")
 
 py_library(
