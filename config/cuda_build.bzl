@@ -41,7 +41,7 @@ def _toolkit(ctx, cuda):
     return parse_version(cuda), FETCHED_TOOLKIT, None
 
 def _check_compiler(toolchain, cuda):
-    """Whether nvcc accepts the C++ compiler. The author of another toolchain is responsible for it."""
+    """Whether nvcc accepts the C++ compiler. A toolchain of the user's own is the user's care."""
     if toolchain.toolchain_id.startswith(GCC_IDENTIFIER):
         return check_host_compiler("gcc", toolchain.toolchain_id.removeprefix(GCC_IDENTIFIER), None, cuda)
     if toolchain.toolchain_id == "local" and HOST_COMPILER:  # Bazel's own detection
@@ -58,7 +58,8 @@ def _cuda_build_impl(ctx):
         compiler = toolchain.compiler_executable
         found = check_toolchain(getattr(compiler, "path", compiler), cuda)
 
-    found = found or _check_compiler(find_cc_toolchain(ctx), version)
+    if not found:
+        found = _check_compiler(find_cc_toolchain(ctx), version)
     archs = None
     if not found:
         archs, found = select_archs(

@@ -51,11 +51,10 @@ RULES = {
     ),
 }
 
-# The C++ compiler, as its locks in //third_party/deb/locks have it.
+# The C++ compiler that is fetched, as its locks in //third_party/deb/locks have it; and what can be chosen, the default first.
 GCC_VERSION = "10.2.1"
 
-# Values of //config:compiler: the one that is fetched, and the machine's.
-COMPILERS = ["gcc10", "local"]
+COMPILERS = ["gcc" + GCC_VERSION.partition(".")[0], "local"]
 
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]

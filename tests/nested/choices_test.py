@@ -91,7 +91,7 @@ cc_toolchain_config(
     target_system_name = "x86_64-linux-gnu",
     tool_paths = {
         tool: "bin/g++"
-        for tool in ["ar", "cpp", "dwp", "gcc", "gcov", "ld", "llvm-cov", "llvm-profdata", "nm", "objcopy", "objdump", "strip"]
+        for tool in "ar cpp dwp gcc gcov ld llvm-cov llvm-profdata nm objcopy objdump strip".split(" ")
     },
     toolchain_identifier = "theirs",
 )

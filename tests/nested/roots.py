@@ -22,7 +22,7 @@ while [ "$1" != -- ]; do
   shift 2
 done
 shift
-exec chroot "$root" "$@"
+exec /usr/sbin/chroot "$root" "$@"
 """
 
 
