@@ -48,7 +48,7 @@ def test_named_configurations_choose_what_their_names_say() -> None:
     versions = WORKSPACE.load("//third_party:versions.bzl")
     expected = {f"torch{release.rpartition('.')[0]}": f"torch={release}" for release in versions["TORCH_RELEASES"]}
     expected |= {f"py{version.replace('.', '')}": f"python={version}" for version in versions["PYTHON_VERSIONS"]}
-    expected |= {"local_cuda": "cuda=local", "local_torch": "torch=local", "host_gcc": "compiler=local"}
+    expected |= {"host_gcc": "compiler=local", "local_cuda": "cuda=local", "local_torch": "torch=local"}
     lines = re.findall(r"^common:(\w[\w.]*) --//config:(\S+)$", (ROOT / ".bazelrc").read_text(), re.M)
     assert dict(lines) == expected and len(lines) == len(expected)
 

@@ -216,12 +216,15 @@ def _check_host_compiler_test_impl(ctx):
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
     )
-    asserts.equals(env, None, check_host_compiler("gcc", "10.2.1", None, (11, 2)))
+
+    # Every toolkit takes the compiler that is fetched.
+    for toolkit in [(11, 2), (11, 8), (12, 1), (12, 4), (13, 0), (13, 2), (13, 4)]:
+        asserts.equals(env, None, check_host_compiler("gcc", "10.2.1", None, toolkit))
     _assert_problem(
         env,
-        check_host_compiler("gcc", "12.2.0", None, (11, 2)),
+        check_host_compiler("gcc", "12.2.0", None, (11, 8)),
         "the host compiler is too new for the CUDA toolkit",
-        ["gcc 12.2.0 (the compiler the build brings along)", "gcc 9 to 10 with CUDA 11.2", "--config=host_gcc --repo_env=CC=gcc-10"],
+        ["gcc 12.2.0 (the compiler the build brings along)", "gcc 9 to 11 with CUDA 11.8", "--config=host_gcc --repo_env=CC=gcc-11"],
     )
     return unittest.end(env)
 

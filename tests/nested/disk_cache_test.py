@@ -54,7 +54,7 @@ def test_another_distribution_runs_no_compile_action(distribution: str, cache: s
 
 
 def test_another_compiler_of_the_machine_finds_nothing(cache: str) -> None:
-    """With --config=host_gcc. The compiler's file differs and nothing else: its path does not tell compilers apart."""
+    """With --config=host_gcc: the file differs and nothing else does. Its path is not what tells compilers apart."""
     real = pathlib.Path("/usr/bin/gcc")
     if not real.exists():
         pytest.skip("this machine has no gcc")
