@@ -11,14 +11,13 @@ load(
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
     "GCC_VERSION",
-    "LINT_PACKAGES",
     "LOCK_PACKAGES",
     "PROCESSORS",
     "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
     "TEST_ROOTS",
     "gcc_lock",
-    "python_lock",
+    "wheels_lock",
 )
 load("//third_party/buildifier:buildifier.bzl", "buildifier_repo")
 load("//third_party/deb:deb.bzl", "deb_repo")
@@ -46,20 +45,20 @@ def awq_dev_dependencies():
         for name, packages in PYTHON_PACKAGES.items():
             wheels_repo(
                 name = "awq_{}_{}".format(name, python_tag(version)),
-                lock = python_lock(version),
+                lock = wheels_lock("tools", version),
                 packages = packages + EXTRA_PACKAGES.get(version, []),
                 python_version = version,
             )
     hub_repo(name = "awq_packages", bzl = Label("//toolchains/python:packages.bzl"), macro = "package_targets")
     for name, packages in {
         "awq_cuda_binary_tools": CUDA_BINARY_TOOLS,
-        "awq_lint_tools": LINT_PACKAGES,
         "awq_uv": LOCK_PACKAGES,
     }.items():
         wheels_repo(
             name = name,
-            lock = python_lock(DEFAULT_PYTHON),
+            lock = wheels_lock("tools"),
             packages = packages,
+            python_version = DEFAULT_PYTHON,
         )
     buildifier_repo(
         name = "awq_buildifier",

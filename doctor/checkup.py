@@ -11,7 +11,6 @@ import pathlib
 import platform
 import re
 import shutil
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,11 +117,19 @@ class Checkup:
         if not self._information["python_is_installed"]:
             finding.summary = f"{version}, which rules_python brings along"
             return finding
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, [version], ["headers"])
+        from_debian = version in self._versions["DEBIAN_PYTHONS"]
+        interpreter, reasons = self._interpreters["find_interpreter"](
+            self._rctx, version, [] if from_debian else ["headers"]
+        )
+        if not interpreter and from_debian:
+            finding.summary = f"{version} from Debian's packages, which the build brings along"
+            return finding
         if not interpreter:
-            return self._refuse(finding, self._problems["no_python"](version, reasons))
-        finding.summary = f"{version}, {interpreter.path}, headers in {interpreter.include}"
-        finding.facts |= {"interpreter": interpreter.path, "headers": interpreter.include}
+            cures = self._interpreters["python_cures"](self._rctx, version)
+            return self._refuse(finding, self._problems["no_python"](version, reasons, cures))
+        headers = interpreter.include if interpreter.has_headers else None
+        finding.summary = f"{version}, {interpreter.path}, headers {f'in {headers}' if headers else 'from Debian'}"
+        finding.facts |= {"interpreter": interpreter.path, "headers": headers}
         return finding
 
     def _pip(self) -> Finding:
@@ -133,12 +140,10 @@ class Checkup:
             needed.append("CUDA " + cuda)
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
-        interpreter, reasons = self._interpreters["find_interpreter"](
-            self._rctx, self._interpreters["PIP_PYTHONS"], ["pip"]
-        )
+        interpreter, reasons = self._interpreters["find_pip"](self._rctx)
         if interpreter:
-            finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
-            finding.facts["interpreter"] = interpreter.path
+            finding.summary = f"of {interpreter}, fetches {', '.join([*needed, 'test packages'])}"
+            finding.facts["interpreter"] = interpreter
             return finding
         problem = self._problems["no_pip"](", ".join(needed or ["test packages"]), reasons)
         return self._refuse(finding, problem, PROBLEM if needed else WARNING)
@@ -309,7 +314,7 @@ class Checkup:
         problem = problem or self._checks["check_torch_python"](its_python, python, where)
         if problem:
             return self._refuse(finding, problem)
-        abi, error = self._torch["cxx11_abi"](self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
+        abi, error = self._torch["cxx11_abi"](self._rctx, f"{folder}/torch/lib/libc10.so")
         if error:
             return self._refuse(
                 finding,

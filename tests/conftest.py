@@ -59,12 +59,14 @@ def _built_with_bf16() -> bool:
 @pytest.fixture(scope="session")
 def engine() -> ModuleType:
     """The compiled module `awq_inference_engine`."""
+    importlib.import_module("torch")  # loads the libraries that the module links to
     return importlib.import_module("awq_inference_engine")
 
 
 @pytest.fixture(scope="session")
 def ft() -> ModuleType:
     """The compiled module `ft_attention`."""
+    importlib.import_module("torch")
     return importlib.import_module("ft_attention")
 
 

@@ -341,10 +341,12 @@ def _no_python_test_impl(ctx):
     env = unittest.begin(ctx)
     _assert_problem(
         env,
-        no_python("3.12", ["/usr/bin/python3 is Python 3.11"]),
+        no_python("3.12", ["/usr/bin/python3 is Python 3.11"], []),
         "Python 3.12 with its C headers was not found on this machine",
-        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "apt-get install python3.12-dev", "--//config:python="],
+        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "the package python3.12-dev"],
     )
+    cures = ["--//config:python=3.11, which is here (/usr/bin/python3)", "uv python install 3.12"]
+    _assert_problem(env, no_python("3.12", [], cures), "Python 3.12 with its C headers was not found on this machine", cures)
     _assert_problem(env, no_pip("torch", ["/usr/bin/python3 has no pip"]), "no Python with pip was found", [
         "/usr/bin/python3 has no pip",
         "locked wheels (torch)",

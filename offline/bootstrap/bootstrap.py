@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -24,10 +25,11 @@ import prefix
 from console import SetupError
 
 _LOCK_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.lock")
-_VERSION_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".bazelversion")
+_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+_VERSION_FILE = os.path.join(_ROOT, ".bazelversion")
 
-# 161 MB of packages and 391 MB unpacked, with room for apt's lists and for growth.
-_FREE_MB_NEEDED = 800
+# 161 MB of packages and 391 MB unpacked, with room for apt's lists; and what a first build downloads and unpacks.
+_FREE_MB_NEEDED = 4000
 _WAIT_SECONDS = 1800
 _OTHER_WAY = "put bazelisk or a Bazel 7 on PATH instead"
 
@@ -44,6 +46,7 @@ def set_up(link, version):
         console.say(f"no Bazel on PATH: setting up a private Bazel {version} in {base}")
         remove_leftovers(base)
         check_space(base)
+        check_pip()
         apt_folder = os.path.join(base, "apt")
         debs = fetch(apt_private.PrivateApt(apt_folder, lock_fd), version)
         console.say(f"unpacking {len(debs)} packages")
@@ -112,6 +115,19 @@ def check_space(base):
             f"{base} has {free_mb} MB free, {_FREE_MB_NEEDED} MB are needed: "
             "free some, or set XDG_CACHE_HOME to a folder on a larger disk"
         )
+
+
+def check_pip():
+    """Raises an error where no Python has pip, which builds fetch their wheels by. The search is the builds' own."""
+    sys.path.append(os.path.join(_ROOT, "doctor"))
+    from rctx import RepositoryContext
+    from starlark import Workspace
+
+    workspace = Workspace(pathlib.Path(_ROOT))
+    python, reasons = workspace.load("//bazel/lib:interpreters.bzl")["find_pip"](RepositoryContext(dict(os.environ)))
+    if not python:
+        problems = workspace.load("//bazel/lib:problems.bzl")
+        raise SetupError(problems["format_problem"](problems["no_pip"]("CUDA, PyTorch", reasons)).strip())
 
 
 @contextlib.contextmanager

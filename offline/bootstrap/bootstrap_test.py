@@ -91,9 +91,27 @@ class CheckMachineTest(ScratchTest):
         usage = types.SimpleNamespace(free=5 * 10**6)
         with (
             mock.patch("shutil.disk_usage", lambda _: usage),
-            self.assertRaisesRegex(SetupError, "has 5 MB free, 800 MB are"),
+            self.assertRaisesRegex(SetupError, "has 5 MB free, 4000 MB are"),
         ):
             bootstrap.check_space(self.folder)
+
+    def test_no_pip(self):
+        for name, version, has_pip, refused in [
+            ("python3", "3.11", "false", True),
+            ("python3", "3.8", "true", True),
+            ("python3.27", "3.27", "true", False),
+        ]:
+            facts = f'{{"executable": "/python", "version": "{version}", "has_pip": {has_pip}}}'
+            self.program(name, f"echo '{facts}'")
+            exists = mock.patch(
+                "os.path.exists", lambda path: str(path).startswith(self.bin) and os.access(path, os.F_OK)
+            )
+            with mock.patch.dict(os.environ, PATH=self.bin), exists:
+                if refused:
+                    with self.assertRaisesRegex(SetupError, "(?s)no Python with pip.*Python 3.*cure.*python3-pip"):
+                        bootstrap.check_pip()
+                else:
+                    bootstrap.check_pip()
 
 
 class LockTest(ScratchTest):
@@ -151,6 +169,8 @@ class FetchTest(ScratchTest):
             mock.patch("sys.argv", ["bootstrap.py", "--prefix", link, "--bazel-version", "7.7.1"]),
             mock.patch.dict(os.environ, PATH=path),
             mock.patch("platform.machine", lambda: "x86_64"),
+            mock.patch.object(bootstrap, "check_pip", lambda: None),
+            mock.patch.object(bootstrap, "check_space", lambda _: None),
             contextlib.redirect_stderr(errors),
         ):
             status = bootstrap.main()

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 from consumer import Consumer
-from workspace import ROOT, stand_in_for_python
+from workspace import ROOT
+
+from testing import fakes
 
 TOOLKIT_FILES = (
     "bin/bin2c",
@@ -149,7 +151,7 @@ def write(path: pathlib.Path, text: str = "", executable: bool = False) -> None:
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consumer]:
     """Includes this workspace under another name, and chooses everything itself."""
     programs = tmp_path_factory.mktemp("programs")
-    stand_in_for_python(programs, "3.12")
+    fakes.python(programs / "python3.12", "3.12")
     path = f"{programs}:/usr/local/bin:/usr/bin:/bin"
     with Consumer("monorepo_bzlmod", repository="kernels_of_another_name", environment={"PATH": path}) as workspace:
         module = workspace.folder / "MODULE.bazel"

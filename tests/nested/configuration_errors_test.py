@@ -10,8 +10,9 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-from workspace import Checkout, stand_in_for_python
+from workspace import Checkout
 
+from testing import fakes
 from testing.fakes import program, toolkit, torch, write
 
 CHECKED = "//config:torch_check"
@@ -188,7 +189,7 @@ def test_python_outside_the_range(workspace: Checkout, environment: dict[str, st
 def test_pytorch_that_has_no_wheel_for_the_python(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    stand_in_for_python(tmp_path, "3.13")
+    fakes.python(tmp_path / "python3.13", "3.13")
     environment["PATH"] = f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"
     command = ["build", "--nobuild", "--config=torch2.3", "--config=local_cuda", "--//config:python=3.13", CHECKED]
     result = workspace.bazel(*command, **environment)
@@ -198,17 +199,14 @@ def test_pytorch_that_has_no_wheel_for_the_python(
 
 def test_wheel_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.Path) -> None:
     """An index that delivers other files: here a folder of empty ones with the right names."""
-    lock = workspace.root / "third_party/pip/locks/tools_py311.txt"
-    for line in lock.read_text().splitlines():
-        name, equals, version = line.removesuffix(" \\").partition("==")
-        if equals:
-            write(tmp_path / f"{name.replace('-', '_')}-{version}-py3-none-any.whl", "another file")
+    for lock in (workspace.root / "third_party/pip/locks/tools").glob("*_x86_64.txt"):
+        for line in lock.read_text().splitlines():
+            if not line.startswith("#"):
+                write(tmp_path / line.split()[1], "another file")
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
-    result = workspace.bazel("build", "--nobuild", "@awq_packages//:pytest", **environment)
+    result = workspace.bazel("build", "--repository_cache=", "--nobuild", "@awq_packages//:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
-    assert_refused(
-        outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
-    )
+    assert_refused(outcome, "a downloaded wheel is not the one that is locked", "locks:tools/", "do not use that file")
 
 
 @pytest.mark.parametrize("offline", [True, False], ids=["apt", "downloader"])
