@@ -30,12 +30,12 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
         f"Ceilings measured in this run: copy {ceilings.copy / 1e12:.2f} TB/s (bytes read plus written), {run.dtype} "
         f"{ceilings.fp16 / 1e12:.0f} TFLOP/s (8192^3), int8 {ceilings.int_mm / 1e12:.0f} TOP/s (`torch._int_mm`, "
         "8192^3).",
-        f"Times in microseconds: {run.dtype}, median of event-timed runs. Each call is timed in two ways: *cold*, alone "
-        "after the L2 cache was filled with lines to be written back, its launch included; and in a CUDA *graph* of "
-        "calls on rotating copies of the tensors, which come from memory: what decoding does. Weights count as constant "
-        "(`set_constant_weights`). *Floor* is what the ceilings allow, *of floor* the share of it that ours reaches; "
-        "above 100% where pure reads outrun the copy. *Reading* is a kernel that reads as many bytes and does nothing "
-        "else, *early* the same with its first loads ahead of the end of the kernel before. *Error* is "
+        f"Times in microseconds: {run.dtype}, median of event-timed runs. Each call is timed in two ways: cold, alone "
+        "after the L2 cache was filled with lines to be written back, its launch included; and in a CUDA graph of "
+        "calls on rotating copies of the tensors, which come from memory: what decoding does. Weights count as "
+        "constant (`set_constant_weights`). *Floor* is what the ceilings allow, *of floor* the share of it that ours reaches; "
+        "above 100% where pure reads outrun the copy. *Reading* is a kernel that reads as many bytes and does "
+        "nothing else, *early* the same with its first loads ahead of the end of the kernel before. *Error* is "
         f"||out - ref|| / ||ref|| against a float32 reference (bound {bound:g}).{_stated(run)}",
         _summary(run),
     ]
