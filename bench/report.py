@@ -33,8 +33,8 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
         f"Times in microseconds: {run.dtype}, median of event-timed runs. Each call is timed in two ways: cold, alone "
         "after the L2 cache was filled with lines to be written back, its launch included; and in a CUDA graph of "
         "calls on rotating copies of the tensors, which come from memory: what decoding does. Weights count as "
-        "constant (`set_constant_weights`). *Floor* is what the ceilings allow, *of floor* the share of it that ours reaches; "
-        "above 100% where pure reads outrun the copy. *Reading* is a kernel that reads as many bytes and does "
+        "constant (`set_constant_weights`). *Floor* is what the ceilings allow, *of floor* the share of it that ours "
+        "reaches; above 100% where pure reads outrun the copy. *Reading* is a kernel that reads as many bytes and does "
         "nothing else, *early* the same with its first loads ahead of the end of the kernel before. *Error* is "
         f"||out - ref|| / ||ref|| against a float32 reference (bound {bound:g}).{_stated(run)}",
         _summary(run),
@@ -50,8 +50,8 @@ def report(run: Run, plots: Sequence[str] = ()) -> str:
             "per layer. The graph holds four layers with tensors of their own, several times the L2 cache, so that "
             "weights and caches come from memory as in real decoding. *PyTorch* is the same layer with 16-bit weights: "
             "cuBLAS, SDPA, eager operations for the rest, in a graph as well. A *step alone* is timed in a graph of "
-            "that step of the four layers. Norms include the addition of the residual stream, on both sides. *Cautious* "
-            "is ours without the promise that weights are constant.",
+            "that step of the four layers. Norms include the addition of the residual stream, on both sides. "
+            "*Cautious* is ours without the promise that weights are constant.",
             _layer_table(run.layers, LAYER_ERROR_FACTOR * bound),
             _step_table(run.layers),
         ]
