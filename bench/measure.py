@@ -85,8 +85,9 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
 
 @functools.cache
 def reading_us(size: int, timer: Timer) -> list[float]:
-    """Microseconds in a graph of a kernel that reads so many bytes and does nothing else: plainly, and with its first
-    loads ahead of the end of the kernel before. Empty without the benchmark's own module.
+    """Microseconds in a graph of a kernel that reads so many bytes and does nothing else.
+
+    Plainly, and with its first loads ahead of the end of the kernel before. Empty without the benchmark's own module.
     """
     try:
         import awq_floors

@@ -167,7 +167,7 @@ def _graph_table(group: Group, measurements: Sequence[Measurement], show_functio
     header += [*(["of early"] if with_reading else []), *(peers if group.peer_columns else ["PyTorch"])]
     rows = []
     for m in timed:
-        plain, early = m.reading_us or [None, None]
+        plain, early = m.reading_us if m.reading_us else (None, None)
         cells = [m.function] if show_function else []
         cells += [*m.coordinates.values(), format_us(m.floor_us)]
         cells += [format_us(plain), format_us(early)] if with_reading else []

@@ -191,7 +191,8 @@ def graph_us(calls: Sequence[Call], budget_us: float) -> float:
             graph.replay()
         end.record()
         end.synchronize()
-        return 1e3 * start.elapsed_time(end) / times
+        us: float = 1e3 * start.elapsed_time(end) / times
+        return us
 
     estimate_us = replay(2)
     times = max(2, min(100, int(budget_us / (GRAPH_SERIES * estimate_us))))
