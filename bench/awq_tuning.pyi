@@ -20,7 +20,9 @@ class Problem:
     def cut(self, configuration: str, waves: int, device: Device) -> tuple[str, int, int] | None:
         """The same for a configuration and number of waves. None: it does not serve the problem."""
 
-    def run(self, configuration: str, waves: int, addresses: dict[str, int], stream: int) -> None:
+    def run(
+        self, configuration: str, waves: int, addresses: dict[str, int], stream: int, constant_weights: bool = False
+    ) -> None:
         """Launches it. Addresses: in, weights, scales, out, workspace; zeros (4-bit); token_scales (8-bit)."""
 
 def this_device() -> Device:

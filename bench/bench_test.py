@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def measurement(case: Case, us: float | None = 20.0, error: float | None = 2e-4,
 
 def layer_measurement(problem: DecoderLayer, error: float | None = 1e-3) -> LayerMeasurement:
     steps = [StepTime(name, H200.floor_us(work), 1 + H200.floor_us(work)) for name, work in problem.steps.items()]
-    return LayerMeasurement(problem.coordinates, steps, us=80.0, pytorch_us=160.0, error=error)
+    return LayerMeasurement(problem.coordinates, steps, us=80.0, cautious_us=88.0, pytorch_us=160.0, error=error)
 
 
 def run_of(*measurements: Measurement) -> Run:
@@ -185,6 +186,14 @@ def test_row_of_a_table() -> None:
     assert "| 28672 x 4096 | 16 | 14.8 | **20.0** | 74% | 40.0 | 50.1 | 16.0 | +25% | 2.0e-04 |" in text
 
 
+def test_row_of_a_graph() -> None:
+    case = Case("w4a16", "gemm_forward_cuda_new", Linear4(28672, 4096, 16, layout=2))
+    timed = dataclasses.replace(measurement(case), graph_us=18.5, graph_peers={"peer": 37.0}, reading_us=[15.9, 14.8])
+    text = report.report(run_of(timed))
+    assert "| N x K | M | floor | reading | early | ours | of floor | of early | peer |" in text
+    assert "| 28672 x 4096 | 16 | 14.8 | 15.9 | 14.8 | **18.5** | 80% | 80% | 37.0 |" in text
+
+
 def test_figures_of_an_h200_are_left_out_on_other_gpus() -> None:
     case = Case("w4a16", "gemm_forward_cuda_new", Linear4(28672, 4096, 16, layout=2), 16, 50.1)
     assert case.on("NVIDIA H200") == case
@@ -216,7 +225,7 @@ def test_report_of_a_layer() -> None:
     text = report.report(run)
     floors, alone = report.format_us(good.floor_us), report.format_us(good.floor_us + 8)
     share = f"{100 * good.floor_us / 80:.0f}%"
-    assert f"| 8 | 4096 | {floors} | **80.0** | {share} | {alone} | 160 | 2.00x | 1.0e-03 |" in text
+    assert f"| 8 | 4096 | {floors} | **80.0** | {share} | 88.0 | {alone} | 160 | 2.00x | 1.0e-03 |" in text
     assert "**nan**" in text and "no such kernel" in text
     assert "160" in report.layer_line(good) and "FAILED" in report.layer_line(failed)
 

@@ -8,14 +8,14 @@ from memory, and activations from where the kernel before has left them.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 
 import torch
 from cases import DecoderLayer
 from results import LayerMeasurement, StepTime
 from roofline import Ceilings
+from timing import graph_us
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +24,7 @@ from awq_kernels import packing, reference
 __all__ = ["measure_layer"]
 
 GRAPH_LAYERS = 4
+BUDGET_US = 100e3  # of a graph's replays
 EPSILON = 1e-6
 GEMV_MAX_ROWS = 7
 ROTARY_BASE = 500000.0
@@ -32,62 +33,46 @@ Step = Callable[[], object]
 
 
 def measure_layer(
-    problem: DecoderLayer, module: ModuleType, dtype: torch.dtype, ceilings: Ceilings, replays: int = 30
+    problem: DecoderLayer, module: ModuleType, dtype: torch.dtype, ceilings: Ceilings
 ) -> LayerMeasurement:
     """Microseconds per layer and per step; a Python exception becomes the measurement's failure."""
-    us, pytorch_us, error, failure = None, None, None, ""
+    us, cautious_us, pytorch_us, error, failure = None, None, None, None, ""
     alone: dict[str, float] = {}
     try:
         torch.manual_seed(0)
         layers = [_OurLayer(problem, module, dtype)]
         error = layers[0].error()
         layers += [layers[0].copy() for _ in range(GRAPH_LAYERS - 1)]
-        us = _us_per_layer([step for layer in layers for step in layer.steps.values()], replays)
-        alone = {name: _us_per_layer([layer.steps[name] for layer in layers], replays) for name in problem.steps}
+        steps = [step for layer in layers for step in layer.steps.values()]
+        module.set_constant_weights(False)
+        cautious_us = graph_us(steps, BUDGET_US) / GRAPH_LAYERS
+        module.set_constant_weights(True)
+        us = graph_us(steps, BUDGET_US) / GRAPH_LAYERS
+        alone = {
+            name: graph_us([layer.steps[name] for layer in layers], BUDGET_US) / GRAPH_LAYERS for name in problem.steps
+        }
         dense = [_PyTorchLayer(layers[0])]
         del layers
         dense += [dense[0].copy() for _ in range(GRAPH_LAYERS - 1)]
-        pytorch_us = _us_per_layer([layer.run for layer in dense], replays)
+        pytorch_us = graph_us([layer.run for layer in dense], BUDGET_US) / GRAPH_LAYERS
     except (RuntimeError, TypeError, ValueError) as exception:
         failure = f"{type(exception).__name__}: {str(exception).splitlines()[0]}"
     return LayerMeasurement(
         coordinates=problem.coordinates,
         steps=[StepTime(name, ceilings.floor_us(work), alone.get(name)) for name, work in problem.steps.items()],
         us=us,
+        cautious_us=cautious_us,
         pytorch_us=pytorch_us,
         error=error,
         failure=failure,
     )
 
 
-def _us_per_layer(steps: Sequence[Step], replays: int) -> float:
-    """Of a graph of all steps, the median over a few series of replays without gaps."""
-    new_stream: Callable[[], torch.cuda.Stream] = torch.cuda.Stream
-    new_event: Callable[..., torch.cuda.Event] = torch.cuda.Event
-    side = new_stream()
-    with torch.cuda.stream(side):  # what is set up at first use must not be captured
-        for step in steps:
-            step()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for step in steps:
-            step()
-    samples: list[float] = []
-    for _ in range(7):
-        start, end = (new_event(enable_timing=True) for _ in range(2))
-        graph.replay()
-        start.record()
-        for _ in range(replays):
-            graph.replay()
-        end.record()
-        end.synchronize()
-        samples.append(1e3 * start.elapsed_time(end) / (replays * GRAPH_LAYERS))
-    return statistics.median(samples)
-
-
 class _OurLayer:
-    """A layer's tensors, and its steps in the order of DecoderLayer.steps; each reads what the one before wrote."""
+    """A layer's tensors, and its steps in the order of DecoderLayer.steps; each reads what the one before wrote.
+
+    `x` is what the layer before adds to the residual stream, and the last step's result is what this one adds.
+    """
 
     def __init__(self, problem: DecoderLayer, module: ModuleType, dtype: torch.dtype) -> None:
         self.problem, self.module = problem, module
@@ -99,7 +84,7 @@ class _OurLayer:
         shape = problem.batch, problem.kv_heads, problem.head_dim, problem.length
         self.k_cache = _randn(shape[0], shape[1], shape[2] // 8, shape[3], 8, dtype=dtype)
         self.v_cache = _randn(shape[0], shape[1], shape[3], shape[2], dtype=dtype)
-        self.x = _randn(problem.batch, problem.hidden, dtype=dtype)
+        self.x, self.residual = (_randn(problem.batch, problem.hidden, dtype=dtype) for _ in range(2))
         self.steps = self._steps()
 
     def copy(self) -> _OurLayer:
@@ -111,16 +96,18 @@ class _OurLayer:
             for name, w in self.weights.items()
         }
         other.gammas = [gamma.clone() for gamma in self.gammas]
-        other.k_cache, other.v_cache, other.x = self.k_cache.clone(), self.v_cache.clone(), self.x.clone()
+        other.k_cache, other.v_cache = self.k_cache.clone(), self.v_cache.clone()
+        other.x, other.residual = self.x.clone(), self.residual.clone()
         other.steps = other._steps()
         return other
 
     def error(self) -> float:
         """||out - reference|| / ||reference|| of the layer's output against the float32 reference of every step."""
+        residual = self.residual.float()
         for step in self.steps.values():
             step()
         ours = self.values["down"].float()
-        wide = self._steps_of(reference, self.x.float())
+        wide = self._steps_of(reference, self.x.float(), residual)
         for step in wide.values():
             step()
         expected = self.values["down"]
@@ -128,9 +115,9 @@ class _OurLayer:
         return float((ours - expected).norm() / expected.norm())
 
     def _steps(self) -> dict[str, Step]:
-        return self._steps_of(self.module, self.x)
+        return self._steps_of(self.module, self.x, self.residual)
 
-    def _steps_of(self, functions: ModuleType, x: Tensor) -> dict[str, Step]:
+    def _steps_of(self, functions: ModuleType, x: Tensor, residual: Tensor) -> dict[str, Step]:
         """The steps by these functions, awq_kernels.reference's in float32 or the module's; results go to `values`."""
         p, values = self.problem, {"input": x}
         self.values = values
@@ -138,9 +125,7 @@ class _OurLayer:
         def norm(to: str, source: str, gamma: Tensor) -> Step:
             out = torch.empty_like(x)
             values[to] = out
-            return lambda: functions.layernorm_forward_cuda(
-                values[source].view(1, p.batch, -1), gamma.to(x.dtype), out.view(1, p.batch, -1), EPSILON
-            )
+            return lambda: functions.fused_add_rms_norm(values[source], residual, gamma.to(x.dtype), out, EPSILON)
 
         def product(to: str, source: str) -> Step:
             weight = self.weights[to]
@@ -188,6 +173,7 @@ class _PyTorchLayer:
         dtype = layer.x.dtype
         self.weights = {name: packing.dequantize(weight, dtype) for name, weight in layer.weights.items()}
         self.gammas, self.x, self.v_cache = layer.gammas, layer.x, layer.v_cache
+        self.residual = layer.residual
         self.k_cache = layer.k_cache.permute(0, 1, 3, 2, 4).reshape(p.batch, p.kv_heads, p.length, p.head_dim)
         turned = (p.length - 1) * ROTARY_BASE ** (-torch.arange(0, p.head_dim, 2, device="cuda") / p.head_dim)
         self.cosine = torch.cat((turned.cos(), turned.cos())).to(dtype)
@@ -197,6 +183,7 @@ class _PyTorchLayer:
         """The same values in other memory."""
         other = object.__new__(_PyTorchLayer)
         other.problem, other.gammas, other.x = self.problem, self.gammas, self.x
+        other.residual = self.residual
         other.cosine, other.sine = self.cosine, self.sine
         other.weights = {name: weight.clone() for name, weight in self.weights.items()}
         other.k_cache, other.v_cache = self.k_cache.clone(), self.v_cache.clone()
@@ -205,7 +192,8 @@ class _PyTorchLayer:
     def run(self) -> Tensor:
         """One layer."""
         p, w = self.problem, self.weights
-        x = functional.rms_norm(self.x, (p.hidden,), self.gammas[0], EPSILON)
+        residual = self.residual + self.x
+        x = functional.rms_norm(residual, (p.hidden,), self.gammas[0], EPSILON)
         heads = functional.linear(x, w["qkv"]).view(p.batch, -1, p.head_dim)
         turning, v = torch.split(heads, [p.heads + p.kv_heads, p.kv_heads], dim=1)
         first, second = turning.chunk(2, dim=-1)
@@ -217,7 +205,8 @@ class _PyTorchLayer:
             q.unsqueeze(2), self.k_cache, self.v_cache, enable_gqa=p.heads != p.kv_heads
         )
         x = functional.linear(out.view(p.batch, -1), w["output"])
-        x = functional.rms_norm(x, (p.hidden,), self.gammas[1], EPSILON)
+        residual = residual + x
+        x = functional.rms_norm(residual, (p.hidden,), self.gammas[1], EPSILON)
         gate, up = functional.linear(x, w["gate and up"]).chunk(2, dim=-1)
         return functional.linear(functional.silu(gate) * up, w["down"])
 

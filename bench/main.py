@@ -113,6 +113,7 @@ def _measure(cases: list[Case], layers: list[DecoderLayer], options: argparse.Na
     start = time.monotonic()
     require_gpu()
     modules = load_modules()
+    modules["awq_inference_engine"].set_constant_weights(True)
     # These need PyTorch and awq_kernels; what stands above does not.
     import torch
     from layer import measure_layer

@@ -11,7 +11,7 @@ import torch
 from cases import Attention, Case, Linear4, Linear8, Rotary, Rows
 from results import HostTime, Measurement
 from roofline import Ceilings
-from timing import Call, Timer, Timing
+from timing import Bound, Call, Timer, Timing
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +24,7 @@ Pairs = Iterable[tuple[Tensor, Tensor]]  # result and reference, part by part
 
 CHUNK_ROWS = 4096  # rows of a matrix product that are compared at a time: float32 of 28672 columns takes 470 MB
 TINYGEMM_ROWS = 64  # it is made for few rows, and beyond them takes milliseconds
+READING_GROUPS = ("w4a16", "w4a16_v1", "w8a8", "attention")  # those that decoding spends its time in
 EPSILON = 1e-6
 FIRST_POSITION = 1000  # of rotary embeddings; at position 0 there is no turn to be checked
 OURS = "ours"  # beside the names of the peers
@@ -34,14 +35,14 @@ class Prepared:
     """A case with its tensors.
 
     Attributes:
-        run: one call of our function; what it returns or writes stays valid until the next call.
+        run: our function with its arguments; what it returns or writes stays valid until the next call.
         compare: calls it and yields result and reference; inputs that it changes are left as valid inputs.
         peers: the same work, or the nearest there is, by PyTorch's operations.
     """
 
-    run: Call
+    run: Bound
     compare: Callable[[], Pairs]
-    peers: dict[str, Call] = field(default_factory=dict)
+    peers: dict[str, Bound] = field(default_factory=dict)
 
 
 def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings, timer: Timer) -> Measurement:
@@ -49,11 +50,14 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
     work = case.problem.work
     owner = "" if case.module == "awq_inference_engine" else f"{case.module}."
     timings: dict[str, Timing] = {}
+    graph_us: dict[str, float] = {}
     error, failure = None, ""
     try:
         prepared = _prepare(case, modules, dtype)
         error = _relative_error(prepared.compare())
-        timings = {name: timer.gpu_us(call) for name, call in ({OURS: prepared.run} | prepared.peers).items()}
+        calls = {OURS: prepared.run} | prepared.peers
+        timings = {name: timer.gpu_us(call) for name, call in calls.items()}
+        graph_us = {name: timer.rotating_us(call) for name, call in calls.items()}
     except (RuntimeError, TypeError, ValueError) as exception:
         failure = f"{type(exception).__name__}: {str(exception).splitlines()[0]}"
     ours = timings.pop(OURS, None)
@@ -71,9 +75,30 @@ def measure(case: Case, modules: Modules, dtype: torch.dtype, ceilings: Ceilings
         us=ours.median if ours else None,
         spread_us=[ours.percentile_10, ours.percentile_90] if ours else [],
         peers={name: timing.median for name, timing in timings.items()},
+        graph_us=graph_us.pop(OURS, None),
+        graph_peers=graph_us,
+        reading_us=reading_us(work.bytes, timer) if case.group in READING_GROUPS else [],
         error=error,
         failure=failure,
     )
+
+
+@functools.cache
+def reading_us(size: int, timer: Timer) -> list[float]:
+    """Microseconds in a graph of a kernel that reads so many bytes and does nothing else.
+
+    Plainly, and with its first loads ahead of the end of the kernel before. Empty without the benchmark's own module.
+    """
+    try:
+        import awq_floors
+    except ImportError:
+        return []
+    values = torch.randint(0, 256, (size // 16 * 16,), dtype=torch.uint8, device="cuda")
+
+    def read(data: Tensor, early: bool) -> None:
+        awq_floors.read(data.data_ptr(), data.numel(), early, torch.cuda.current_stream().cuda_stream)
+
+    return [timer.rotating_us(Bound(read, (values, early))) for early in (False, True)]
 
 
 def measure_ceilings(dtype: torch.dtype) -> Ceilings:
@@ -174,13 +199,14 @@ def _packed_v1(n: int, k: int, group_size: int, dtype: torch.dtype) -> packing.P
     return packing.pack_v1(_quantized(n, k, group_size, dtype))
 
 
-def _dense_product(x: Tensor, problem: Linear4) -> Call:
+def _dense_product(x: Tensor, problem: Linear4) -> Bound:
     weight = packing.dequantize(_quantized(problem.n, problem.k, problem.group_size, x.dtype), x.dtype)
-    return lambda: functional.linear(x, weight)
+    return Bound(functional.linear, (x, weight))
 
 
-def _compare_rows(x: Tensor, run: Callable[[], Tensor], expected: Callable[[Tensor], Tensor]) -> Pairs:
+def _compare_rows(x: Tensor, run: Bound, expected: Callable[[Tensor], Tensor]) -> Pairs:
     out = run()
+    assert isinstance(out, Tensor)
     for rows, result in zip(torch.split(x, CHUNK_ROWS), torch.split(out, CHUNK_ROWS)):
         yield result, expected(rows.float())
 
@@ -191,11 +217,7 @@ def _linear4_v2(module: ModuleType, function: str, problem: Linear4, dtype: torc
     kernel, scales, zeros = packed.kernel, packed.scales, packed.zeros
     x = _randn(m, k, dtype=dtype)
     sizes = (m, n, k, problem.group_size) if function == "gemv_forward_cuda_new" else ()
-    ours = getattr(module, function)
-
-    def run() -> Tensor:
-        out: Tensor = ours(x, kernel, scales, zeros, *sizes)
-        return out
+    run = Bound(getattr(module, function), (x, kernel, scales, zeros, *sizes))
 
     def expected(rows: Tensor) -> Tensor:
         return reference.gemm_forward_cuda_new(rows, kernel, scales, zeros)
@@ -211,11 +233,7 @@ def _linear4_v1(module: ModuleType, function: str, problem: Linear4, dtype: torc
     weight = (packed.kernel, packed.scaling_factors, packed.zeros, packed.group_size)
     x = _randn(problem.m, problem.k, dtype=dtype)
     split_k_iters = (8,) if function == "gemm_forward_cuda" else ()  # what callers pass
-    ours = getattr(module, function)
-
-    def run() -> Tensor:
-        out: Tensor = ours(x, *weight, *split_k_iters)
-        return out
+    run = Bound(getattr(module, function), (x, *weight, *split_k_iters))
 
     def expected(rows: Tensor) -> Tensor:
         return reference.gemv_forward_cuda(rows, *weight)
@@ -223,13 +241,13 @@ def _linear4_v1(module: ModuleType, function: str, problem: Linear4, dtype: torc
     return Prepared(run, lambda: _compare_rows(x, run, expected), {"cuBLAS": _dense_product(x, problem)})
 
 
-def _tinygemm(x: Tensor, weight: packing.QuantizedWeight) -> Call:
+def _tinygemm(x: Tensor, weight: packing.QuantizedWeight) -> Bound:
     """PyTorch's 4-bit product: bf16 only, w = scale * (q - 8) + zero, scale and zero side by side."""
     activations = x.bfloat16()
     codes = torch.ops.aten._convert_weight_to_int4pack(weight.q[:, ::2] << 4 | weight.q[:, 1::2], 8)
     zeros = weight.scales.float() * (8 - weight.zero_points.float())
     scales_and_zeros = torch.stack((weight.scales.float().t(), zeros.t()), dim=-1).bfloat16().contiguous()
-    return lambda: torch.ops.aten._weight_int4pack_mm(activations, codes, weight.group_size, scales_and_zeros)
+    return Bound(torch.ops.aten._weight_int4pack_mm, (activations, codes, weight.group_size, scales_and_zeros))
 
 
 def _linear8(module: ModuleType, problem: Linear8) -> Prepared:
@@ -243,8 +261,7 @@ def _linear8(module: ModuleType, problem: Linear8) -> Prepared:
     name = "w8a8_gemm_fuse_bias_forward_cuda" if problem.bias else "w8a8_gemm_forward_cuda"
     ours, reference_function = getattr(module, name), getattr(reference, name)
 
-    def run() -> None:
-        ours(x, weight, weight_scales, token_scales, out, *bias)
+    run = Bound(ours, (x, weight, weight_scales, token_scales, out, *bias))
 
     def compare() -> Pairs:
         run()
@@ -253,10 +270,9 @@ def _linear8(module: ModuleType, problem: Linear8) -> Prepared:
             reference_function(rows, weight, weight_scales, scales, expected, *bias)
             yield result, expected
 
-    half_x, half_weight = x.half(), weight.half()
-    peers: dict[str, Call] = {"cuBLAS fp16": lambda: functional.linear(half_x, half_weight)}
+    peers = {"cuBLAS fp16": Bound(functional.linear, (x.half(), weight.half()))}
     if m > 16:
-        peers["torch._int_mm"] = lambda: torch._int_mm(x, weight.t())
+        peers["torch._int_mm"] = Bound(torch._int_mm, (x, weight.t()))
     return Prepared(run, compare, peers)
 
 
@@ -273,13 +289,13 @@ def _attention(module: ModuleType, problem: Attention, dtype: torch.dtype) -> Pr
     v_cache = _randn(batch, kv_heads, length, dim, dtype=dtype)
     position = length - 1  # q and k are rotated there, over the whole head
 
-    def run() -> Tensor:
-        out: Tensor = module.single_query_attention(q, k, v, k_cache, v_cache, None, None, position, dim)
-        return out
+    run = Bound(module.single_query_attention, (q, k, v, k_cache, v_cache, None, None, position, dim))
 
     def compare() -> Pairs:
         # A sequence at a time: the reference works in float32. It stores k and v in the same slot as ours did.
-        for row, result in enumerate(run()):
+        out = run()
+        assert isinstance(out, Tensor)
+        for row, result in enumerate(out):
             one = slice(row, row + 1)
             inputs = q[one].float(), k[one].float(), v[one].float()
             caches = k_cache[one], v_cache[one]
@@ -288,10 +304,8 @@ def _attention(module: ModuleType, problem: Attention, dtype: torch.dtype) -> Pr
     queries = q.unsqueeze(2).contiguous()
     keys = k_cache.permute(0, 1, 3, 2, 4).reshape(batch, kv_heads, length, dim)
 
-    def sdpa() -> Tensor:
-        return functional.scaled_dot_product_attention(queries, keys, v_cache, enable_gqa=heads != kv_heads)
-
-    return Prepared(run, compare, {"SDPA": sdpa})
+    sdpa = functools.partial(functional.scaled_dot_product_attention, enable_gqa=heads != kv_heads)
+    return Prepared(run, compare, {"SDPA": Bound(sdpa, (queries, keys, v_cache))})
 
 
 # ---- bandwidth-bound functions --------------------------------------------------------------------------------------
@@ -302,8 +316,7 @@ def _rms_norm(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared
     x, gamma = _randn(*shape, dtype=dtype), _randn(problem.channels, dtype=dtype)
     out = _poisoned(*shape, dtype=dtype)
 
-    def run() -> None:
-        module.layernorm_forward_cuda(x, gamma, out, EPSILON)
+    run = Bound(module.layernorm_forward_cuda, (x, gamma, out, EPSILON))
 
     def compare() -> Pairs:
         run()
@@ -311,7 +324,26 @@ def _rms_norm(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared
         reference.layernorm_forward_cuda(x, gamma, expected, EPSILON)
         yield out, expected
 
-    return Prepared(run, compare, {"F.rms_norm": lambda: functional.rms_norm(x, (problem.channels,), gamma, EPSILON)})
+    norm = Bound(functional.rms_norm, (x, (problem.channels,), gamma, EPSILON))
+    return Prepared(run, compare, {"F.rms_norm": norm})
+
+
+def _add_rms_norm(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared:
+    x, residual = (_randn(problem.tokens, problem.channels, dtype=dtype) for _ in range(2))
+    gamma, out = _randn(problem.channels, dtype=dtype), _poisoned(problem.tokens, problem.channels, dtype=dtype)
+    run = Bound(module.fused_add_rms_norm, (x, residual, gamma, out, EPSILON))
+
+    def compare() -> Pairs:
+        expected_sum, expected = residual.clone(), torch.empty_like(out, dtype=torch.float32)
+        reference.fused_add_rms_norm(x, expected_sum, gamma, expected, EPSILON)
+        run()
+        yield residual, expected_sum
+        yield out, expected
+
+    def eager(x: Tensor, residual: Tensor, gamma: Tensor) -> Tensor:
+        return functional.rms_norm(residual.add_(x), (problem.channels,), gamma, EPSILON)
+
+    return Prepared(run, compare, {"add, F.rms_norm": Bound(eager, (x, residual.clone(), gamma))})
 
 
 class _Quantized:
@@ -332,17 +364,14 @@ def _layer_norm_quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> 
     gamma, beta = _randn(problem.channels, dtype=dtype), _randn(problem.channels, dtype=dtype)
     to = _Quantized(problem.tokens, problem.channels)
 
-    def run() -> None:
-        module.rms_norm_general(to.codes, x, gamma, beta, to.scales, EPSILON, True)
+    run = Bound(module.rms_norm_general, (to.codes, x, gamma, beta, to.scales, EPSILON, True))
 
     def compare() -> Pairs:
         run()
         reference.rms_norm_general(to.expected_codes, x, gamma, beta, to.expected_scales, EPSILON, True)
         yield to.pair()
 
-    def layer_norm() -> Tensor:
-        return functional.layer_norm(x, (problem.channels,), gamma, beta, EPSILON)
-
+    layer_norm = Bound(functional.layer_norm, (x, (problem.channels,), gamma, beta, EPSILON))
     return Prepared(run, compare, {"F.layer_norm": layer_norm})
 
 
@@ -350,29 +379,31 @@ def _quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared:
     x = _randn(problem.tokens, problem.channels, dtype=dtype)
     to = _Quantized(problem.tokens, problem.channels)
 
-    def run() -> None:
-        module.invoke_quant(to.codes, x, to.scales)
+    run = Bound(module.invoke_quant, (to.codes, x, to.scales))
 
     def compare() -> Pairs:
         run()
         reference.invoke_quant(to.expected_codes, x, to.expected_scales)
         yield to.pair()
 
-    def eager() -> Tensor:
+    def eager(x: Tensor) -> Tensor:
         scales = x.abs().amax(-1, keepdim=True) / 127
         return (x / scales).round().to(torch.int8)
 
-    return Prepared(run, compare, {"eager": eager})
+    return Prepared(run, compare, {"eager": Bound(eager, (x,))})
 
 
 def _silu(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared:
     x = _randn(problem.tokens, 2 * problem.channels, dtype=dtype)
-    gate, up = x.chunk(2, dim=-1)
 
     def compare() -> Pairs:
         yield module.silu_and_mul(x), reference.silu_and_mul(x.float())
 
-    return Prepared(lambda: module.silu_and_mul(x), compare, {"F.silu, mul": lambda: functional.silu(gate) * up})
+    def eager(x: Tensor) -> Tensor:
+        gate, up = x.chunk(2, dim=-1)
+        return functional.silu(gate) * up
+
+    return Prepared(Bound(module.silu_and_mul, (x,)), compare, {"F.silu, mul": Bound(eager, (x,))})
 
 
 def _gelu_quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepared:
@@ -380,8 +411,7 @@ def _gelu_quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepar
     values = _poisoned(problem.tokens, problem.channels, dtype=dtype)
     to = _Quantized(problem.tokens, problem.channels)
 
-    def run() -> None:
-        module.gelu_and_quant(to.codes, x, to.scales, values)
+    run = Bound(module.gelu_and_quant, (to.codes, x, to.scales, values))
 
     def compare() -> Pairs:
         run()
@@ -390,7 +420,8 @@ def _gelu_quant(module: ModuleType, problem: Rows, dtype: torch.dtype) -> Prepar
         yield values, expected
         yield to.pair()
 
-    return Prepared(run, compare, {"F.gelu": lambda: functional.gelu(x, approximate="tanh")})
+    gelu = functools.partial(functional.gelu, approximate="tanh")
+    return Prepared(run, compare, {"F.gelu": Bound(gelu, (x,))})
 
 
 def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Prepared:
@@ -400,8 +431,7 @@ def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Pre
     angles = _angles(0, FIRST_POSITION + tokens, dim)
     table = torch.cat((angles.cos(), angles.sin()), dim=-1).to(dtype)
 
-    def run() -> None:
-        module.rotary_embedding_neox(positions, query, key, dim, table)
+    run = Bound(module.rotary_embedding_neox, (positions, query, key, dim, table))
 
     def compare() -> Pairs:
         expected = query.float(), key.float()
@@ -410,7 +440,7 @@ def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Pre
         yield query, expected[0]
         yield key, expected[1]
 
-    def eager() -> tuple[Tensor, ...]:
+    def eager(positions: Tensor, query: Tensor, key: Tensor, table: Tensor) -> tuple[Tensor, ...]:
         cosine, sine = table[positions][:, :, None, None].chunk(2, dim=-1)
         turned = []
         for heads in (query, key):
@@ -418,7 +448,7 @@ def _rotary_neox(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Pre
             turned.append(torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1))
         return tuple(turned)
 
-    return Prepared(run, compare, {"eager": eager})
+    return Prepared(run, compare, {"eager": Bound(eager, (positions, query, key, table))})
 
 
 def _rope_with_pos(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> Prepared:
@@ -426,19 +456,19 @@ def _rope_with_pos(module: ModuleType, problem: Rotary, dtype: torch.dtype) -> P
     angles = _angles(FIRST_POSITION, problem.tokens, problem.head_dim)
     freqs = torch.cat((angles, angles), dim=-1)[:, None, None]
 
-    def run() -> Tensor:
-        out: Tensor = module.fused_rope_with_pos_forward_func(x, freqs, True)
-        return out
+    run = Bound(module.fused_rope_with_pos_forward_func, (x, freqs, True))
 
     def compare() -> Pairs:
-        yield run(), reference.fused_rope_with_pos_forward_func(x.float(), freqs, True)
+        out = run()
+        assert isinstance(out, Tensor)
+        yield out, reference.fused_rope_with_pos_forward_func(x.float(), freqs, True)
 
-    def eager() -> Tensor:
+    def eager(x: Tensor, freqs: Tensor) -> Tensor:
         cosine, sine = freqs.transpose(0, 2).cos().to(dtype), freqs.transpose(0, 2).sin().to(dtype)
         first, second = x.chunk(2, dim=-1)
         return x * cosine.transpose(1, 2) + torch.cat((-second, first), dim=-1) * sine.transpose(1, 2)
 
-    return Prepared(run, compare, {"eager": eager})
+    return Prepared(run, compare, {"eager": Bound(eager, (x, freqs))})
 
 
 def _angles(first: int, tokens: int, dim: int) -> Tensor:
@@ -448,6 +478,7 @@ def _angles(first: int, tokens: int, dim: int) -> Tensor:
 
 
 _ROWS = {
+    "fused_add_rms_norm": _add_rms_norm,
     "gelu_and_quant": _gelu_quant,
     "invoke_quant": _quant,
     "layernorm_forward_cuda": _rms_norm,

@@ -35,6 +35,9 @@ class Measurement:
         spread_us: 10th and 90th percentile.
         floor_us: microseconds it takes at least by the run's ceilings.
         peers: microseconds that PyTorch's operations took.
+        graph_us: microseconds in a CUDA graph of calls on rotating copies.
+        graph_peers: the peers', measured likewise.
+        reading_us: of a kernel that only reads as many bytes, in a graph: plainly, and loading ahead; empty if unknown.
         error: ||out - reference|| / ||reference|| against a float32 reference.
         failure: the exception's words, if it failed.
     """
@@ -52,6 +55,9 @@ class Measurement:
     us: float | None = None
     spread_us: list[float] = field(default_factory=list)
     peers: dict[str, float] = field(default_factory=dict)
+    graph_us: float | None = None
+    graph_peers: dict[str, float] = field(default_factory=dict)
+    reading_us: list[float] = field(default_factory=list)
     error: float | None = None
     failure: str = ""
 
@@ -91,7 +97,8 @@ class LayerMeasurement:
     Attributes:
         coordinates: the sizes as the table shows them.
         steps: its launches.
-        us: microseconds of a layer; None if it failed.
+        us: microseconds of a layer, with the promise of set_constant_weights(); None if it failed.
+        cautious_us: without it.
         pytorch_us: of the same layer with 16-bit weights by PyTorch's operations, in a graph as well.
         error: ||out - reference|| / ||reference|| of the layer's output against float32 throughout.
         failure: the exception's words, if it failed.
@@ -100,6 +107,7 @@ class LayerMeasurement:
     coordinates: dict[str, str]
     steps: list[StepTime]
     us: float | None = None
+    cautious_us: float | None = None
     pytorch_us: float | None = None
     error: float | None = None
     failure: str = ""

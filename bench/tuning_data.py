@@ -210,8 +210,9 @@ def shapes() -> Iterator[Shape]:
                 yield Shape(kind, n, k, m, group_size)
 
 
-# N and K that are no multiples of tiles and stages, for 4-bit and for 8-bit weights.
-_RAGGED_4 = ((100, 384), (260, 1152), (264, 4480), (520, 2048))
+# N and K that are no multiples of tiles and stages, for 4-bit and for 8-bit weights. Two of the former are whole tiles
+# of 16 channels, for the kernels that need that: fewer than blocks, and more than blocks times stages.
+_RAGGED_4 = ((100, 384), (260, 1152), (264, 4480), (520, 2048), (272, 1152), (20000, 640))
 _RAGGED_8 = ((8, 16), (100, 144), (264, 1040), (2824, 272), (8456, 144), (12304, 4112))
 _RAGGED_ROWS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 129, 257, 300)
 

@@ -41,7 +41,9 @@ struct Problem {
   virtual std::optional<py::tuple> choose(const awq::DeviceInfo& device) const = 0;
   virtual std::optional<py::tuple> cut(const std::string& configuration, int waves,
                                        const awq::DeviceInfo& device) const = 0;
-  virtual void run(const std::string& configuration, int waves, const Addresses& addresses, uintptr_t stream) const = 0;
+  // `constant_weights` is for those that know it.
+  virtual void run(const std::string& configuration, int waves, const Addresses& addresses, uintptr_t stream,
+                   bool constant_weights) const = 0;
 };
 
 template <class Configuration>
@@ -81,7 +83,8 @@ struct W4A16Problem : Problem {
     return describe(plan);
   }
 
-  void run(const std::string& name, int waves, const Addresses& addresses, uintptr_t stream) const override {
+  void run(const std::string& name, int waves, const Addresses& addresses, uintptr_t stream,
+           bool constant_weights) const override {
     awq::W4A16Plan plan;
     check(awq::w4a16::plan_with(find(awq::w4a16::configurations(), name), waves, params, this_device(), &plan));
     Params p = params;
@@ -91,6 +94,7 @@ struct W4A16Problem : Problem {
     p.zeros = static_cast<decltype(p.zeros)>(address(addresses, "zeros"));
     p.out = written_address(addresses, "out");
     p.workspace = written_address(addresses, "workspace");
+    p.constant_weights = constant_weights;
     check(launch(p, plan, to_stream(stream)));
   }
 
@@ -146,7 +150,8 @@ struct W8A8Problem : Problem {
     return describe(plan);
   }
 
-  void run(const std::string& name, int waves, const Addresses& addresses, uintptr_t stream) const override {
+  void run(const std::string& name, int waves, const Addresses& addresses, uintptr_t stream,
+           bool /*constant_weights*/) const override {
     awq::W8A8GemmParams p = params;
     p.in_feats = static_cast<const int8_t*>(address(addresses, "in"));
     p.kernel = static_cast<const int8_t*>(address(addresses, "weights"));
@@ -197,7 +202,8 @@ PYBIND11_MODULE(awq_tuning, module) {
   py::class_<Problem>(module, "Problem")
       .def("choose", &Problem::choose, py::arg("device"))
       .def("cut", &Problem::cut, py::arg("configuration"), py::arg("waves"), py::arg("device"))
-      .def("run", &Problem::run, py::arg("configuration"), py::arg("waves"), py::arg("addresses"), py::arg("stream"));
+      .def("run", &Problem::run, py::arg("configuration"), py::arg("waves"), py::arg("addresses"), py::arg("stream"),
+           py::arg("constant_weights") = false);
   module.def("this_device", this_device);
   module.def("configurations", configurations, py::arg("family"));
   module.def("w4a16_v2", w4a16_v2, py::arg("m"), py::arg("n"), py::arg("k"), py::arg("group_size"),

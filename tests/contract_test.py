@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from awq_kernels import reference
-from testing.contract import EXPORTS, FUNCTIONS, REQUIRED, Function, make_arguments
+from testing.contract import EXPORTS, FUNCTIONS, REQUIRED, SETTINGS, Function, make_arguments
 
 PYTHON = pathlib.Path(reference.__file__).resolve().parent.parent
 
@@ -22,7 +22,7 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 def test_the_engine_exports_the_contract_and_nothing_else(engine: ModuleType) -> None:
-    assert public_names(engine) == set(FUNCTIONS)
+    assert public_names(engine) == {*FUNCTIONS, *SETTINGS}
 
 
 def test_ft_attention_exports_the_contract_and_nothing_else(ft: ModuleType) -> None:
@@ -65,6 +65,9 @@ def check_signature(definition: ast.FunctionDef, function: Function) -> None:
 @pytest.mark.parametrize("module", ["awq_inference_engine", "ft_attention"])
 def test_stubs_state_the_contract(module: str) -> None:
     definitions = stub(module)
+    for name in SETTINGS if module == "awq_inference_engine" else ():
+        definition = definitions.pop(name)
+        assert ast.unparse(definition.args) == "constant: bool" and ast.unparse(definition.returns) == "None"
     assert [(module, name) for name in definitions] == [export for export in EXPORTS if export[0] == module]
     for name, definition in definitions.items():
         check_signature(definition, FUNCTIONS[name])

@@ -28,8 +28,8 @@ CASES: list[tuple[str, dict[str, int]]] = [
         for rows in (1, 16, 200)
     ),
     *(("w8a8_gemm_fuse_bias_forward_cuda", {"M": rows, "N": 1024, "K": 4096}) for rows in (1, 64, 300)),
-    *((name, {"S": 300, "C": 4096}) for name in ("layernorm_forward_cuda", "rms_norm_general", "invoke_quant")),
-    *((name, {"S": 300, "C": 4096}) for name in ("silu_and_mul", "gelu_and_quant")),
+    *((name, {"S": 300, "C": 4096}) for name in ("layernorm_forward_cuda", "fused_add_rms_norm", "rms_norm_general")),
+    *((name, {"S": 300, "C": 4096}) for name in ("invoke_quant", "silu_and_mul", "gelu_and_quant")),
     ("single_query_attention", {"B": 1, "H": 8, "D": 128, "L": 4096}),
     ("single_query_attention", {"B": 16, "H": 8, "D": 128, "L": 1024}),
 ]

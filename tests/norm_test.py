@@ -99,6 +99,29 @@ def test_unaligned_slices(offset: int, dtype: torch.dtype, engine: ModuleType, d
     assert_quantized(out8, scaling, layer_norm(x, gamma, bias, 1e-6), error=2e-3)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("c", CHANNELS)
+def test_fused_add_rms_norm(c: int, dtype: torch.dtype, engine: ModuleType, device: torch.device) -> None:
+    """The same bits as the addition and the norm on their own, whatever the alignment and into the input, too."""
+    gamma = torch.randn(c, device=device).to(dtype)
+    for tokens, offset in ((1, 0), (13, 0), (13, 1)):
+        x, residual = torch.randn(2, tokens * c + offset, device=device).to(dtype)[:, offset:].clone()
+        x, residual = x.view(tokens, c), residual.view(tokens, c)
+        if offset:  # a pointer that is no multiple of 16 bytes
+            buffer = torch.empty(tokens * c + offset, dtype=dtype, device=device)
+            residual = buffer[offset:].view(tokens, c).copy_(residual)
+        expected_sum = residual + x
+        expected = torch.full_like(x, torch.nan)
+        engine.layernorm_forward_cuda(expected_sum[None], gamma, expected[None], 1e-5)
+        second = residual.clone()
+        out = torch.full_like(x, torch.nan)
+        engine.fused_add_rms_norm(x, residual, gamma, out, 1e-5)
+        assert_same_bits(residual, expected_sum)
+        assert_same_bits(out, expected)
+        engine.fused_add_rms_norm(x, second, gamma, x, 1e-5)
+        assert_same_bits(x, expected)
+
+
 def layer_norm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, eps: float) -> torch.Tensor:
     return torch.nn.functional.layer_norm(
         x.double(), (x.shape[-1],), weight.double(), None if bias is None else bias.double(), eps

@@ -71,6 +71,7 @@ CASES: dict[str, list[Sizes]] = {
     "gemv_forward_cuda": products((1, 3, 9), V1_SHAPES),
     "gemm_forward_cuda": products((1, 16, 130), V1_SHAPES) + RING_CASES,
     "layernorm_forward_cuda": TOKENS,
+    "fused_add_rms_norm": TOKENS,
     "rotary_embedding_neox": [{}, {"B": 1, "S": 1, "H": 1, "Hk": 1, "D": 80, "R": 20}],
     "fused_rope_with_pos_forward_func": [
         {},

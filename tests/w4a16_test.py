@@ -205,6 +205,48 @@ def test_two_runs_give_the_same_bits(engine: ModuleType, device: torch.device) -
                 assert_same_bits(first, forward_v2(engine, x, packed, gemv))
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 16, 64, 200])
+def test_constant_weights_change_no_bit(rows: int, engine: ModuleType, device: torch.device) -> None:
+    """Nor does the order in which a chain of products in a graph loads: each reads what the one before has written."""
+    weights = [make_weight(4096, 4096, 128, device, FP16) for _ in range(3)]
+    packed, old = [awq.pack_v2(w) for w in weights], awq.pack_v1(weights[0])
+    start = torch.randn(rows, 4096, device=device).half()
+
+    def chain() -> torch.Tensor:
+        x = start
+        for weight in packed * 4:
+            x = torch.nn.functional.normalize(forward_v2(engine, x, weight, gemv=rows <= 8)) * 64
+            x = forward_v2(engine, x, weight, gemv=False) * 2**-6
+        return forward_v1(engine, x, old, gemv=rows <= 8)
+
+    expected = chain()
+    engine.set_constant_weights(True)
+    try:
+        assert_same_bits(chain(), expected)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            out = chain()
+    finally:
+        engine.set_constant_weights(False)
+    for _ in range(20):
+        graph.replay()
+        assert_same_bits(out, expected)
+
+
+def test_weights_may_be_made_directly_before_without_the_promise(engine: ModuleType, device: torch.device) -> None:
+    packed = [awq.pack_v2(make_weight(4096, 4096, 128, device, FP16)) for _ in range(2)]
+    kernel, scales, zeros = (torch.empty_like(t) for t in (packed[0].kernel, packed[0].scales, packed[0].zeros))
+    x = torch.randn(1, 4096, device=device).half()
+    expected = [forward_v2(engine, x, weight, gemv=True) for weight in packed]
+    for i in range(40):
+        for to, source in zip(
+            (kernel, scales, zeros), (packed[i % 2].kernel, packed[i % 2].scales, packed[i % 2].zeros)
+        ):
+            to.copy_(source)
+        out = engine.gemv_forward_cuda_new(x, kernel, scales, zeros, 1, 4096, 4096, 128)
+        assert_same_bits(out, expected[i % 2])
+
+
 def test_result_past_two_to_the_31_elements(engine: ModuleType, device: torch.device) -> None:
     rows, n, k = 75_000, 28_672, 128  # 2.15e9 results
     if torch.cuda.mem_get_info()[0] < 12 << 30:

@@ -14,6 +14,30 @@ constexpr FunctionSpec kLayerNormForward = {
     {tensor("input", kFloating, "B S C", ""), tensor_like("gamma", "input", "C", ""),
      written(tensor_like("out", "input", "B S C", "")), scalar("eps", Kind::kFloat, "added to the mean of squares")}};
 
+constexpr FunctionSpec kFusedAddRmsNorm = {
+    "fused_add_rms_norm",
+    "residual = residual + input, then RMSNorm of it: out = residual * rsqrt(mean(residual^2) + eps) * gamma.\n\n"
+    "The sum is rounded to the tensors' type, as an addition of its own would, and the norm is taken of what was "
+    "rounded.\n"
+    "Finite float16 results of the norm saturate instead of becoming inf.",
+    "None; residual and out are written",
+    {tensor("input", kFloating, "... C", ""), written(tensor_like("residual", "input", "... C", "")),
+     tensor_like("gamma", "input", "C", ""), written(tensor_like("out", "input", "... C", "may be input itself")),
+     scalar("eps", Kind::kFloat, "added to the mean of squares")}};
+
+void fused_add_rms_norm(const Arguments& args) {
+  RmsNormParams params{};
+  params.input = args.data("input");
+  params.residual = args.data("residual");
+  params.gamma = args.data("gamma");
+  params.out = args.data("out");
+  params.tokens = args.dim("T");
+  params.channels = args.dim("C");
+  params.eps = static_cast<float>(args.real("eps"));
+  params.dtype = args.dtype("input");
+  args.run([&](cudaStream_t stream) { return launch_rms_norm(params, stream); });
+}
+
 void layernorm_forward(const Arguments& args) {
   RmsNormParams params{};
   params.input = args.data("input");
@@ -62,6 +86,7 @@ void rms_norm_general(const Arguments& args) {
 
 void define_norm(py::module_& module) {
   define<kLayerNormForward>(module, layernorm_forward);
+  define<kFusedAddRmsNorm>(module, fused_add_rms_norm);
   define<kRmsNormGeneral>(module, rms_norm_general);
 }
 

@@ -1,10 +1,30 @@
 // Matrix products with 4-bit weights.
 #include "csrc/w4a16/w4a16.h"
 
+#include <atomic>
+
 #include "csrc/bindings/functions.h"
 
 namespace awq::bindings {
 namespace {
+
+// What set_constant_weights() was last told.
+std::atomic<bool> constant_weights{false};
+
+constexpr const char* kSetConstantWeights = R"(set_constant_weights(constant)
+
+Whether 4-bit products may load weights before the kernel before them in the stream has ended.
+
+Until it is told otherwise, a product assumes that this kernel may be the one that writes its weights, scales or zero
+points. With `constant` true, products of few rows load them ahead, on GPUs with programmatic launch (sm_90 and newer).
+Set it once weights are loaded, and to false before they are changed again. A CUDA graph keeps what held when it was
+captured.
+
+Args:
+  constant: bool, for all threads and devices of the process.
+
+Returns:
+  None)";
 
 // Scales and zero points come in as many rows (v2) or columns (v1) as there are groups, rounded up.
 constexpr int64_t padded_groups(int64_t k, int64_t group_size) {
@@ -66,6 +86,7 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   params.k = k;
   params.group_size = static_cast<int>(group_size);
   params.dtype = args.dtype("in_feats");
+  params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
     if (const cudaError_t error = w4a16_v2_plan(params, &plan); error != cudaSuccess) return error;
@@ -144,6 +165,7 @@ py::object run_v1(const Arguments& args) {
   params.scales_row_stride_elems = args.dim("P");
   params.zeros_row_stride_elems = args.dim("P") / 8;
   params.group_size = static_cast<int>(group_size);
+  params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
     if (const cudaError_t error = w4a16_v1_plan(params, &plan); error != cudaSuccess) return error;
@@ -166,6 +188,9 @@ void define_w4a16(py::module_& module) {
   define<kGemmV2>(module, gemm_v2);
   define<kGemvV1>(module, run_v1);
   define<kGemmV1>(module, gemm_v1);
+  module.def(
+      "set_constant_weights", [](bool constant) { constant_weights.store(constant, std::memory_order_relaxed); },
+      py::arg("constant"), kSetConstantWeights);
 }
 
 }  // namespace awq::bindings

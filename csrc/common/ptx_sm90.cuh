@@ -59,6 +59,17 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity
       : "memory");
 }
 
+// Adds 1 to a counter in shared memory, or sets it to 0 where it was `last`, and returns what it was. Orders nothing: a
+// fence would wait for all copies under way.
+__device__ __forceinline__ uint32_t increment_shared(uint32_t* counter, uint32_t last) {
+  uint32_t before;
+  asm volatile("atom.relaxed.cta.shared::cta.inc.u32 %0, [%1], %2;"
+               : "=r"(before)
+               : "r"(smem_address(counter)), "r"(last)
+               : "memory");
+  return before;
+}
+
 // ---- The tensor copy engine -----------------------------------------------------------------------------------------
 
 // Starts the copy of a box of a matrix, whose first element is (`column`, `row`), to shared memory, to complete on
@@ -79,6 +90,16 @@ __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, i
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, "
       "%3}], [%4], %5;" ::"r"(smem_address(shared)),
       "l"(&map), "r"(column), "r"(row), "r"(smem_address(barrier)), "l"(l2_policy)
+      : "memory");
+}
+
+// Starts the copy of `bytes` (a multiple of 16, as both addresses) to shared memory, to complete on `barrier`.
+__device__ __forceinline__ void copy_bytes(void* shared, const void* global, int bytes, uint64_t* barrier,
+                                           uint64_t l2_policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::
+          "r"(smem_address(shared)),
+      "l"(global), "r"(bytes), "r"(smem_address(barrier)), "l"(l2_policy)
       : "memory");
 }
 

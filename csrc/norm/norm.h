@@ -18,6 +18,7 @@ namespace awq {
 
 struct RmsNormParams {
   const void* input;  // [tokens, channels] of dtype
+  void* residual;     // null, or [tokens, channels] of dtype, read and written; overlaps nothing
   const void* gamma;  // [channels] of dtype
   void* out;          // [tokens, channels] of dtype; may be `input` itself, may not overlap it otherwise
   int64_t tokens;
@@ -26,8 +27,9 @@ struct RmsNormParams {
   DType dtype;  // kFloat16, kBFloat16 or kFloat32
 };
 
-// out[t, c] = input[t, c] * rsqrt(mean_c(input[t, c]^2) + eps) * gamma[c]
+// out[t, c] = x[t, c] * rsqrt(mean_c(x[t, c]^2) + eps) * gamma[c]
 //
+// where x is `input`, or with a residual  residual[t, c] += input[t, c],  rounded to dtype, and x the new residual.
 // Sums and products in fp32, one rounding at the end. A finite fp16 result past the type's range becomes +-65504; NaN
 // and infinities come out as the formula gives them.
 cudaError_t launch_rms_norm(const RmsNormParams& params, cudaStream_t stream);

@@ -17,6 +17,7 @@ struct Args {
   int64_t zeros_row_stride_elems;   // v2 n
   int runs_per_group;               // group size / 32
   int splits;                       // blocks that share the sum over K of one output tile
+  bool constant_weights;            // may be loaded before the kernel before in the stream has ended
 };
 
 // Weights are addressed in runs of 32 along K: 16 bytes in either layout, and never more than one group.

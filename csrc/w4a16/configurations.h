@@ -10,6 +10,7 @@
 #endif
 #if AWQ_W4A16_SM90
 #include "csrc/w4a16/gemm_sm90.h"
+#include "csrc/w4a16/gemv_sm90.h"
 #endif
 
 // Only named here, as template arguments; their headers are device code.
@@ -83,6 +84,25 @@ constexpr Configuration gemm_sm90(const char* name) {
   return row;
 }
 
+// Layout v2 alone.
+template <class Config>
+constexpr Configuration gemv_sm90(const char* name) {
+  Configuration row{name, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, {}};
+  row.launch[kV2Fp16] = launch_gemv_sm90<Config, __half, LayoutV2>;
+#if AWQ_ENABLE_BF16
+  row.launch[kV2Bf16] = launch_gemv_sm90<Config, __nv_bfloat16, LayoutV2>;
+#endif
+  row.max_m = Config::kTokens;
+  row.min_n = Config::kChannels;
+  row.smem_bytes = Config::kMaxSmemBytes;
+  row.arch = 90;
+  row.fits = Config::fits;
+  return row;
+}
+
+inline constexpr Configuration kGemvSm90Tokens2 = gemv_sm90<GemvSm90Tokens2>("GemvSm90Tokens2");
+inline constexpr Configuration kGemvSm90Tokens4 = gemv_sm90<GemvSm90Tokens4>("GemvSm90Tokens4");
+inline constexpr Configuration kGemvSm90Tokens8 = gemv_sm90<GemvSm90Tokens8>("GemvSm90Tokens8");
 inline constexpr Configuration kGemmSm90Tokens16 = gemm_sm90<GemmSm90Tokens16>("GemmSm90Tokens16");
 inline constexpr Configuration kGemmSm90Tokens32 = gemm_sm90<GemmSm90Tokens32>("GemmSm90Tokens32");
 inline constexpr Configuration kGemmSm90Tokens64 = gemm_sm90<GemmSm90Tokens64>("GemmSm90Tokens64");
@@ -105,6 +125,9 @@ inline constexpr const Configuration* kConfigurations[] = {
     &kGemm64,
     &kGemm128,
 #if AWQ_W4A16_SM90
+    &kGemvSm90Tokens2,
+    &kGemvSm90Tokens4,
+    &kGemvSm90Tokens8,
     &kGemmSm90Tokens16,
     &kGemmSm90Tokens32,
     &kGemmSm90Tokens64,

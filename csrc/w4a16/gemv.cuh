@@ -213,11 +213,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 
   GemvReader<Config, T, Layout> reader(args, first_channel);
   WeightStep ring[Config::kStepsAhead];
-  ptx::wait_for_previous_kernel();
+  if (!args.constant_weights) ptx::wait_for_previous_kernel();
 #pragma unroll
   for (int i = 0; i < Config::kStepsAhead; ++i) {
     if (i < steps) reader.load_weights(ring[i], args, runs);
   }
+  if (args.constant_weights) ptx::wait_for_previous_kernel();
   int run = warp * kStepRuns + lane % 4;  // of the step to multiply
   const T* x_run[Config::kTokenTiles];    // its activations
   int runs_of_token[Config::kTokenTiles];

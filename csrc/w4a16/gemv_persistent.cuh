@@ -20,16 +20,6 @@ namespace awq::w4a16 {
 constexpr int kStepChunks = kStepElems * 2 / 16;  // of a token's activations, 16 bytes each
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// The group of a step that lies in one, without a division. The reciprocal, 2^31 / (steps of a group) rounded up, is
-// too large by less than 1: too little to show as long as step * (steps of a group) < 2^31.
-inline uint32_t group_reciprocal(const Args& args) {
-  const int64_t steps_per_group = std::max(args.runs_per_group / kStepRuns, 1);
-  return static_cast<uint32_t>(((int64_t{1} << 31) + steps_per_group - 1) / steps_per_group);
-}
-__device__ __forceinline__ uint32_t group_of(uint32_t reciprocal, uint32_t step) {
-  return __umulhi(2 * step, reciprocal);
-}
-
 // How the work of a launch divides.
 struct TileLoopShape {
   int tiles;                   // of kChannels channels
@@ -301,31 +291,6 @@ struct GlobalActivations {
   }
 };
 
-// Integers for products that are scaled afterwards: unpack_scaled() of Pair or, where registers are short,
-// unpack_alike(), which takes a shift more but scales all pairs alike, so that their products add up in one set of
-// sums. kOffset is what they have too much; the sums of activations take it away again.
-template <class T>
-struct Integers : Pair<T> {
-  static constexpr float kOffset = 0;
-  static constexpr float kAlikeScale = Pair<T>::kIntegerScale * Pair<T>::kOddPairScale;
-  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) {
-    return (i == 0 ? word << 4 : word >> (4 * i - 4)) & 0x00f0'00f0;
-  }
-};
-#if AWQ_ENABLE_BF16
-// The 128 stays in the products, which saves a multiply-add per pair. It makes their sums some 16 times as large and so
-// costs 4 of the 24 bits that fp32 has for them.
-template <>
-struct Integers<__nv_bfloat16> : Pair<__nv_bfloat16> {
-  static constexpr float kOffset = 128;
-  static constexpr float kAlikeScale = 1;
-  static __device__ __forceinline__ uint32_t unpack_scaled(uint32_t word, int i) {
-    return ptx::and_or(word >> (4 * i), 0x000f'000f, kMagic);
-  }
-  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) { return unpack_scaled(word, i); }
-};
-#endif
-
 // As multiply_group() of gemv.cuh, but a lane has the scales of one channel, which takes two loads instead of eight,
 // and asks other lanes for those of its four; and the sums of activations are at hand.
 template <class Config, class T, class Layout, class Activations>
@@ -458,9 +423,10 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       std::conditional_t<Config::kShareActivations, SharedActivations<Config>, GlobalActivations<Config>>;
   TileReader<Config, Layout, kGroupPerStep> reader(args, shape);
   StepWeights<kGroupPerStep> ring[Config::kStepsAhead];
-  ptx::wait_for_previous_kernel();
+  if (!args.constant_weights) ptx::wait_for_previous_kernel();
 #pragma unroll
   for (int i = 0; i < Config::kStepsAhead; ++i) reader.load(ring[i]);
+  if (args.constant_weights) ptx::wait_for_previous_kernel();
 
   const Activations activations(smem, args, shape);
   activations.start_copy(args, shape);

@@ -81,7 +81,9 @@ __device__ __forceinline__ void multiply_single_row(float (&sum)[2], const Singl
   }
 }
 
-template <class Config, class T, class Layout, bool kAllAtOnce>
+// kConstantWeights as in Args. A parameter of the template, because the compiler arranges the loads worse where it is
+// not: 28672 x 4096 took 23.3 us instead of 20.2.
+template <class Config, class T, class Layout, bool kAllAtOnce, bool kConstantWeights>
 __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     single_row_kernel(const __grid_constant__ Args args, const __grid_constant__ SingleRowShape shape) {
   extern __shared__ __align__(128) uint8_t smem[];
@@ -92,22 +94,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       min(static_cast<int>(blockIdx.x) * Config::kChannels, static_cast<int>(args.n) - Config::kChannels);
 
   const auto exists = [&](int i) { return warp + i * Config::kWarps < shape.steps; };
-
-  ptx::wait_for_previous_kernel();
-  // The warp's part of the activations, kStepBytes per step; half the warp copies one.
-  uint8_t* const rows = smem + warp * shape.steps_per_warp * kStepBytes;
-  const auto row = [&](int i) { return rows + i * kStepBytes; };
-  const int rows_of_warp = kAllAtOnce ? Config::kStepsAhead : shape.steps_per_warp, chunk = lane % kStepChunks;
-#pragma unroll(kAllAtOnce ? Config::kStepsAhead / 2 : 1)
-  for (int i = 0; i < rows_of_warp; i += 2) {
-    const int step = i + lane / kStepChunks;
-    if (step < rows_of_warp) {
-      ptx::cp_async<16>(row(step) + chunk_of_row(0, chunk) * 16,
-                        static_cast<const uint8_t*>(args.in) + (warp + step * Config::kWarps) * kStepBytes + chunk * 16,
-                        exists(step));
-    }
-  }
-  ptx::cp_async_commit();
 
   const uint8_t* source = Layout::run_pointer(args, channel + lane / 4, warp * kStepRuns + lane % 4);
   const ScaleSource<Layout> scales(args, channel + lane % 16);
@@ -124,10 +110,30 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     const ChannelScale s = scales.load(group_of(shape.group_reciprocal, warp + i * Config::kWarps));
     to.scale = s.scale, to.zero = s.zero;
   };
+  const auto load_first_weights = [&] {
 #pragma unroll
-  for (int i = 0; i < Config::kStepsAhead; ++i) {
-    if (exists(i)) load_words(ring[i], i), load_scale(ring[i], i);
+    for (int i = 0; i < Config::kStepsAhead; ++i) {
+      if (exists(i)) load_words(ring[i], i), load_scale(ring[i], i);
+    }
+  };
+
+  if constexpr (kConstantWeights) load_first_weights();
+  ptx::wait_for_previous_kernel();
+  // The warp's part of the activations, kStepBytes per step; half the warp copies one.
+  uint8_t* const rows = smem + warp * shape.steps_per_warp * kStepBytes;
+  const auto row = [&](int i) { return rows + i * kStepBytes; };
+  const int rows_of_warp = kAllAtOnce ? Config::kStepsAhead : shape.steps_per_warp, chunk = lane % kStepChunks;
+#pragma unroll(kAllAtOnce ? Config::kStepsAhead / 2 : 1)
+  for (int i = 0; i < rows_of_warp; i += 2) {
+    const int step = i + lane / kStepChunks;
+    if (step < rows_of_warp) {
+      ptx::cp_async<16>(row(step) + chunk_of_row(0, chunk) * 16,
+                        static_cast<const uint8_t*>(args.in) + (warp + step * Config::kWarps) * kStepBytes + chunk * 16,
+                        exists(step));
+    }
   }
+  ptx::cp_async_commit();
+  if constexpr (!kConstantWeights) load_first_weights();
 
   ptx::cp_async_wait<0>();
   __syncwarp();
@@ -167,10 +173,13 @@ cudaError_t launch_single_row_gemv(const Args& args, cudaStream_t stream) {
   shape.group_reciprocal = group_reciprocal(args);
   const auto blocks = static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels);
   const LaunchShape launch_shape = {blocks, Config::kThreads, static_cast<size_t>(Config::row_bytes(args.k))};
+  const auto launch = [&](auto kernel) { return launch_overlapping(kernel, launch_shape, stream, args, shape); };
   if (shape.steps_per_warp <= Config::kStepsAhead) {
-    return launch_overlapping(single_row_kernel<Config, T, Layout, true>, launch_shape, stream, args, shape);
+    return args.constant_weights ? launch(single_row_kernel<Config, T, Layout, true, true>)
+                                 : launch(single_row_kernel<Config, T, Layout, true, false>);
   }
-  return launch_overlapping(single_row_kernel<Config, T, Layout, false>, launch_shape, stream, args, shape);
+  return args.constant_weights ? launch(single_row_kernel<Config, T, Layout, false, true>)
+                               : launch(single_row_kernel<Config, T, Layout, false, false>);
 }
 
 }  // namespace awq::w4a16

@@ -16,6 +16,9 @@
 //              otherwise the launch's own error
 //   zero rows  m == 0 succeeds without a launch
 //   repeats    the same input gives the same bits
+//   constant   `constant_weights` states that the kernel before in the stream writes none of `weights`, `scales` and
+//              `zeros`. On Hopper their first loads then run ahead of that kernel's end. False is always right; true
+//              is wrong only where weights are made or moved directly before the product
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -56,6 +59,7 @@ struct W4A16V2Params {
   int64_t m, n, k;
   int group_size;  // 32, 64 or a multiple of 128
   DType dtype;     // kFloat16; kBFloat16 where compiled in (sm_80 or later)
+  bool constant_weights;
 };
 
 // Makes the plan for the current device. Pointers are not looked at.
@@ -77,6 +81,7 @@ struct W4A16V1Params {
   int64_t scales_row_stride_elems;  // in fp16 elements, >= k / group_size
   int64_t zeros_row_stride_elems;   // in int32 words, >= ceil(k / group_size / 8)
   int group_size;                   // 64 or a multiple of 128
+  bool constant_weights;
 };
 
 // Makes the plan for the current device. Pointers are not looked at.

@@ -7,6 +7,7 @@
 
 #include <cuda_fp16.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "csrc/common/dtype.h"
@@ -115,6 +116,31 @@ struct Pair<__nv_bfloat16> {
 };
 #endif
 
+// Integers for products that are scaled afterwards: unpack_scaled() of Pair or, where registers are short,
+// unpack_alike(), which takes a shift more but scales all pairs alike, so that their products add up in one set of
+// sums. kOffset is what they have too much; the sums of activations take it away again.
+template <class T>
+struct Integers : Pair<T> {
+  static constexpr float kOffset = 0;
+  static constexpr float kAlikeScale = Pair<T>::kIntegerScale * Pair<T>::kOddPairScale;
+  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) {
+    return (i == 0 ? word << 4 : word >> (4 * i - 4)) & 0x00f0'00f0;
+  }
+};
+#if AWQ_ENABLE_BF16
+// The 128 stays in the products, which saves a multiply-add per pair. It makes their sums some 16 times as large and so
+// costs 4 of the 24 bits that fp32 has for them.
+template <>
+struct Integers<__nv_bfloat16> : Pair<__nv_bfloat16> {
+  static constexpr float kOffset = 128;
+  static constexpr float kAlikeScale = 1;
+  static __device__ __forceinline__ uint32_t unpack_scaled(uint32_t word, int i) {
+    return ptx::and_or(word >> (4 * i), 0x000f'000f, kMagic);
+  }
+  static __device__ __forceinline__ uint32_t unpack_alike(uint32_t word, int i) { return unpack_scaled(word, i); }
+};
+#endif
+
 // Both halves of a register set to its lower or upper one.
 __device__ __forceinline__ uint32_t broadcast_half(uint32_t pair, int half) {
   return __byte_perm(pair, 0, half == 0 ? 0x1010 : 0x3232);
@@ -133,6 +159,16 @@ struct FourScales {
 struct Affine {
   float scale, offset;
 };
+
+// The group of a step that lies in one, without a division. The reciprocal, 2^31 / (steps of a group) rounded up, is
+// too large by less than 1: too little to show as long as step * (steps of a group) < 2^31.
+inline uint32_t group_reciprocal(const Args& args) {
+  const int64_t steps_per_group = std::max(args.runs_per_group / 4, 1);
+  return static_cast<uint32_t>(((int64_t{1} << 31) + steps_per_group - 1) / steps_per_group);
+}
+__device__ __forceinline__ uint32_t group_of(uint32_t reciprocal, uint32_t step) {
+  return __umulhi(2 * step, reciprocal);
+}
 
 struct LayoutV2 {
   // Channels, runs and k are below 2^31: unsigned 32-bit numbers spare a kernel's start the signed 64-bit divisions.

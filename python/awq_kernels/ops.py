@@ -34,6 +34,7 @@ NAMES = (
     "gemv_forward_cuda",
     "gemm_forward_cuda",
     "layernorm_forward_cuda",
+    "fused_add_rms_norm",
     "rotary_embedding_neox",
     "fused_rope_with_pos_forward_func",
     "w8a8_gemm_forward_cuda",
@@ -121,6 +122,11 @@ def _(
 @custom_op("awq::layernorm_forward_cuda", mutates_args=("out",))
 def layernorm_forward_cuda(input: Tensor, gamma: Tensor, out: Tensor, eps: float) -> None:
     _engine().layernorm_forward_cuda(input, gamma, out, eps)
+
+
+@custom_op("awq::fused_add_rms_norm", mutates_args=("residual", "out"))
+def fused_add_rms_norm(input: Tensor, residual: Tensor, gamma: Tensor, out: Tensor, eps: float) -> None:
+    _engine().fused_add_rms_norm(input, residual, gamma, out, eps)
 
 
 @custom_op("awq::rotary_embedding_neox", mutates_args=("query", "key"))

@@ -18,6 +18,7 @@ from torch import Tensor
 from awq_kernels.packing import PackedV1, PackedV2, dequantize, padded_groups
 
 __all__ = [
+    "fused_add_rms_norm",
     "fused_rope_with_pos_forward_func",
     "gelu_and_quant",
     "gemm_forward_cuda",
@@ -75,6 +76,12 @@ def layernorm_forward_cuda(input: Tensor, gamma: Tensor, out: Tensor, eps: float
         limit = torch.finfo(torch.float16).max
         result = torch.where(result.isfinite(), result.clamp(-limit, limit), result)
     out.copy_(result)
+
+
+def fused_add_rms_norm(input: Tensor, residual: Tensor, gamma: Tensor, out: Tensor, eps: float) -> None:
+    """`residual [..., C] += input`, rounded to its type, then `layernorm_forward_cuda` of it with `gamma [C]`."""
+    residual.add_(input)
+    layernorm_forward_cuda(residual, gamma, out, eps)
 
 
 def rotary_embedding_neox(positions: Tensor, query: Tensor, key: Tensor, head_size: int, cos_sin_cache: Tensor) -> None:

@@ -145,6 +145,17 @@ FUNCTIONS = _table(
             returns=False,
         ),
         Function(
+            "fused_add_rms_norm",
+            (
+                _tensor("input", FLOATS, "B S C", any_rank=True),
+                _tensor("residual", "input", "B S C", any_rank=True, written=True),
+                _tensor("gamma", "input", "C"),
+                _tensor("out", "input", "B S C", any_rank=True, written=True),
+                _scalar("eps", "float", 1e-5),
+            ),
+            returns=False,
+        ),
+        Function(
             "rotary_embedding_neox",
             (
                 _tensor("positions", INT64, "B S", any_rank=True),
@@ -245,7 +256,10 @@ FUNCTIONS = _table(
     ]
 )
 
-# (module, function) of everything exported.
+# What else awq_inference_engine exports: functions without tensors, which no operator wraps.
+SETTINGS = ("set_constant_weights",)
+
+# (module, function) of everything exported that works on tensors.
 EXPORTS = [("awq_inference_engine", name) for name in FUNCTIONS] + [("ft_attention", "single_query_attention")]
 
 # Small, all different where they may be, and within every kernel's divisibility rules.
