@@ -7,7 +7,7 @@ N counts output channels, K input channels; each run of G (`group_size`) values 
 point: `w[n, k] = scales[n, k // G] * (q[n, k] - zero_points[n, k // G])`. Every function works on the device of its
 arguments and leaves them unchanged.
 
-The three classes compare by identity. `torch.save` writes them, and `torch.load(..., weights_only=True)` reads them back
+The three classes compare by identity. `torch.save` writes them; `torch.load(..., weights_only=True)` reads them back
 once this module is imported (PyTorch 2.4 and newer).
 """
 

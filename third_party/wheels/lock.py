@@ -28,6 +28,7 @@ def pip_index() -> str | None:
 
 def compile_command(uv: str, name: str, version: str) -> list[str]:
     """Uv's command line for one .in file and one Python version."""
+    # What stands in alone.in is fetched for the files in it, without what it requires.
     return [
         uv,
         "pip",
@@ -37,6 +38,7 @@ def compile_command(uv: str, name: str, version: str) -> list[str]:
         "--generate-hashes",
         "--no-header",
         "--no-annotate",
+        *(["--no-deps"] if name == "alone" else []),
         f"--python-version={version}",
         "--python-platform=x86_64-manylinux_2_28",
         str(LOCKS / f"{name}.in"),
