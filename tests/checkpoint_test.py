@@ -239,6 +239,18 @@ def test_gguf(kind: str, architecture: str, tmp_path: pathlib.Path) -> None:
     assert found.tensor("model.embed_tokens.weight").dtype == torch.float16
 
 
+def test_values_that_overflow_are_named(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    values = torch.tensor([1.0, -1e5, torch.nan])
+    written.write_gguf(path, {"general.architecture": "other"}, {"a": written.float_tensor(values)})
+    found = checkpoint.open(path)
+    assert found.tensor("a").dtype == torch.float32 and found.tensor("a", dtype=torch.bfloat16).dtype == torch.bfloat16
+    with pytest.raises(
+        CheckpointError, match="a: found values up to 100000, expected what float16 can hold. .*bfloat16"
+    ):
+        found.tensor("a", dtype=torch.float16)
+
+
 def test_gguf_rows_as_stored(tmp_path: pathlib.Path) -> None:
     model = gguf_model(tmp_path / "model.gguf", "Q4_1")
     found = checkpoint.open(tmp_path / "model.gguf", neox=False)

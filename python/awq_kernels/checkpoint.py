@@ -135,13 +135,20 @@ class Checkpoint:
 
         Raises:
             KeyError: the checkpoint has no such tensor.
-            CheckpointError: the tensor cannot be read.
+            CheckpointError: the tensor cannot be read, or has values that overflow in `dtype`.
         """
         entry = self.tensors[name]
-        if isinstance(entry.kind, str):
-            return self._source.dequantized(name).to(device, dtype or self.dtype)
-        tensor = self._source.read(name)
-        return tensor.to(device, dtype if tensor.is_floating_point() else None)
+        quantized = isinstance(entry.kind, str)
+        stored = (self._source.dequantized if quantized else self._source.read)(name)
+        wanted = dtype or (self.dtype if quantized else stored.dtype)
+        if not stored.is_floating_point() or stored.dtype == wanted:
+            return stored.to(device)
+        tensor = stored.to(device).to(wanted)
+        if bool(tensor.isinf().any()) and not bool(stored.isinf().any()):
+            largest = float(stored.nan_to_num().abs().max())
+            cure = "Ask for dtype bfloat16, which has float32's range"
+            fail(entry.file, name, f"values up to {largest:g}", f"what {packing._name(wanted)} can hold", cure)
+        return tensor
 
     def read(
         self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, progress: bool | None = None

@@ -366,8 +366,10 @@ def _pack_nibbles(codes: torch.Tensor, word: torch.dtype) -> torch.Tensor:
 
 def _unpack_nibbles(words: torch.Tensor) -> torch.Tensor:
     """The inverse of `_pack_nibbles`."""
-    octets = words.contiguous().view(torch.uint8)
-    return torch.stack((octets & MAX_CODE, octets >> 4), dim=-1).flatten(-2)
+    # Flat, because a contiguous tensor with a dimension of one element may have any stride there, and view wants 1.
+    octets = words.contiguous().flatten().view(torch.uint8)
+    codes = torch.stack((octets & MAX_CODE, octets >> 4), dim=-1)
+    return codes.reshape(*words.shape[:-1], words.shape[-1] * words.itemsize * 2)
 
 
 def _pack_kernel_v2(q: torch.Tensor) -> torch.Tensor:

@@ -336,3 +336,128 @@ def write_gguf(
 def float_tensor(values: Tensor) -> tuple[str, tuple[int, ...], bytes]:
     """A tensor for `write_gguf`, in float32."""
     return "F32", tuple(values.shape), values.float().numpy().tobytes()
+
+
+# ---- reading without awq_kernels, for damaged files ------------------------------------------------------------------
+
+
+def values_along_rows(words: np.ndarray[Any, Any], order: tuple[int, ...] = tuple(range(8))) -> np.ndarray[Any, Any]:
+    """The inverse of `words_along_rows`."""
+    words = np.ascontiguousarray(words).view(np.uint32)
+    values = np.zeros((words.shape[0], words.shape[1] * 8), np.int64)
+    for nibble, place in enumerate(order):
+        values[:, place::8] = words >> np.uint32(4 * nibble) & np.uint32(15)
+    return values
+
+
+def values_of_kernel_v2(kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The inverse of `kernel_v2`: each value is looked up where a matrix of its own indices puts it."""
+    n, k = kernel.shape[0] * 4, kernel.shape[1]
+    words = np.ascontiguousarray(kernel).view(np.uint16)
+    nibbles = np.stack([words >> np.uint16(4 * i) & np.uint16(15) for i in range(4)], -1).reshape(-1)
+    # A code has four bits, so the place of each value is found one hexadecimal digit at a time.
+    places = np.arange(n * k).reshape(n, k)
+    where = np.zeros(n * k, np.int64)
+    for digit in range(6):
+        packed = np.ascontiguousarray(kernel_v2(places >> 4 * digit & 15)).view(np.uint16)
+        digits = np.stack([packed >> np.uint16(4 * i) & np.uint16(15) for i in range(4)], -1).reshape(-1)
+        where |= digits.astype(np.int64) << 4 * digit
+    values = np.zeros(n * k, np.int64)
+    values[where] = nibbles
+    return values.reshape(n, k)
+
+
+def weight_of(name: str, tensors: dict[str, Tensor]) -> Tensor:
+    """Float32 [N, K]: the layer that tensors (by suffix) of a format are, whatever numbers are in them."""
+    arrays = {
+        suffix: tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        for suffix, tensor in tensors.items()
+    }
+    if name == "gemm":
+        q, zeros = (values_along_rows(arrays[key], GEMM_ORDER).T for key in ("qweight", "qzeros"))
+        scales = arrays["scales"].T
+    elif name == "gemv":
+        q, zeros, scales = values_along_rows(arrays["qweight"]), values_along_rows(arrays["qzeros"]), arrays["scales"]
+    elif name in ("gemv_fast", "llm_awq"):
+        q, scales = values_of_kernel_v2(arrays["qweight"]), arrays["scales"].T
+        groups = q.shape[1] // 128
+        offsets = arrays["qzeros" if name == "gemv_fast" else "scaled_zeros"].T
+        return torch.from_numpy(q * scales[:, :groups].repeat(128, 1) + offsets[:, :groups].repeat(128, 1)).float()
+    elif name.startswith("gptq"):
+        q, scales = values_along_rows(arrays["qweight"].T), arrays["scales"].T
+        zeros = values_along_rows(arrays["qzeros"]).T + (name == "gptq_v1")
+    else:
+        q, scales = values_along_rows(arrays["weight_packed"]), arrays["weight_scale"]
+        packed = arrays.get("weight_zero_point")
+        zeros = np.full(scales.shape, 8) if packed is None else values_along_rows(packed.T).T[: q.shape[0]]
+    groups = q.shape[1] // 128
+    zeros, scales = zeros[:, :groups].repeat(128, 1), scales[:, :groups].repeat(128, 1).astype(np.float64)
+    return torch.from_numpy((q - zeros) * scales).float()
+
+
+def read_safetensors(data: bytes) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    types = {"I16": torch.int16, "I32": torch.int32, "I64": torch.int64, "F16": torch.float16, "F32": torch.float32}
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = (8 + length + offset for offset in entry["data_offsets"])
+            flat = torch.frombuffer(bytearray(data[first:last]), dtype=types[entry["dtype"]])
+            tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def _gguf_skip(data: bytes, at: int, kind: int) -> int:
+    """The end of a value of the metadata."""
+    if kind == 8:
+        return at + 8 + int(struct.unpack_from("<Q", data, at)[0])
+    if kind == 9:
+        inner, count = struct.unpack_from("<IQ", data, at)
+        at += 12
+        for _ in range(count):
+            at = _gguf_skip(data, at, inner)
+        return at
+    return at + {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}[kind]
+
+
+def read_gguf(data: bytes) -> dict[str, Tensor]:
+    """The tensors of a GGUF file of the types above, in float32, as stored."""
+    _, _, tensor_count, value_count = struct.unpack_from("<4sIQQ", data)
+    at = 24
+
+    def string() -> str:
+        nonlocal at
+        (length,) = struct.unpack_from("<Q", data, at)
+        at += 8 + length
+        return data[at - length : at].decode()
+
+    for _ in range(value_count):
+        string()
+        (kind,) = struct.unpack_from("<I", data, at)
+        at = _gguf_skip(data, at + 4, kind)
+    infos = []
+    for _ in range(tensor_count):
+        name = string()
+        (rank,) = struct.unpack_from("<I", data, at)
+        shape = struct.unpack_from(f"<{rank}Q", data, at + 4)[::-1]
+        kind, offset = struct.unpack_from("<IQ", data, at + 4 + 8 * rank)
+        at += 16 + 8 * rank
+        infos.append((name, shape, kind, offset))
+    start = -(-at // 32) * 32
+    tensors = {}
+    for name, shape, kind, offset in infos:
+        count, first = int(np.prod(shape)), start + offset
+        if kind in (0, 1):
+            dtype = np.float32 if kind == 0 else np.float16
+            values = np.frombuffer(data, dtype, count, first)
+        else:
+            size = 18 if kind == 2 else 20
+            blocks = np.frombuffer(data, np.uint8, count // 32 * size, first).reshape(-1, size)
+            numbers = np.ascontiguousarray(blocks[:, :-16]).view(np.float16).astype(np.float64)
+            codes = np.concatenate([blocks[:, -16:] & 15, blocks[:, -16:] >> 4], 1)
+            minimum = numbers[:, 1:] if kind == 3 else -8 * numbers[:, :1]
+            values = codes * numbers[:, :1] + minimum
+        tensors[name] = torch.from_numpy(values.astype(np.float32)).reshape(shape)
+    return tensors
