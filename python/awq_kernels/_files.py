@@ -5,11 +5,13 @@ Nothing is executed from a file: safetensors hold no code, and PyTorch's files a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import math
 import pathlib
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -47,6 +49,17 @@ def optional(package: str) -> Any:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"reading this checkpoint needs {error.name}: {_EXTRA}", name=error.name) from error
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, total: int, progress: bool | None) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr of `total` bytes, advanced by what it yields; None draws it only on a terminal."""
+    if progress is False:
+        yield lambda size: None
+        return
+    tqdm = optional("tqdm").tqdm
+    with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None if progress is None else False) as bar:
+        yield bar.update
 
 
 @dataclass(frozen=True)

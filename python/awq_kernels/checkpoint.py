@@ -25,14 +25,13 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import importlib
 import json
 import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -48,6 +47,7 @@ from awq_kernels._files import (
     fail,
     natural,
     optional,
+    progress_bar,
     read_json,
     shards_of_index,
 )
@@ -151,22 +151,31 @@ class Checkpoint:
         return tensor
 
     def read(
-        self, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, progress: bool | None = None
+        self,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        names: Iterable[str] | None = None,
+        progress: bool | None = None,
     ) -> Iterator[tuple[str, PackedV2 | Tensor]]:
-        """Every layer and every other tensor, one at a time, by name: `linear(name)` or `tensor(name)`.
+        """Layers and other tensors, one at a time, by name: `linear(name)` or `tensor(name)`.
 
         Args:
             device: as in `linear` and `tensor`.
             dtype: as in `linear` and `tensor`.
+            names: what to read; everything by default.
             progress: whether to draw a bar on stderr; by default only on a terminal.
+
+        Raises:
+            KeyError: the checkpoint has nothing of such a name.
+            CheckpointError: as `linear` and `tensor`.
         """
-        with _bar("reading", sum(self.sizes().values()), progress) as advance:
-            for name, size in self.sizes().items():
-                yield (
-                    name,
-                    self.linear(name, device, dtype) if name in self.linears else self.tensor(name, device, dtype),
-                )
-                advance(size)
+        sizes = self.sizes()
+        wanted = list(sizes if names is None else names)
+        with progress_bar("reading", sum(sizes[name] for name in wanted), progress) as advance:
+            for name in wanted:
+                read = self.linear if name in self.linears else self.tensor
+                yield name, read(name, device, dtype)
+                advance(sizes[name])
 
     def sizes(self) -> dict[str, int]:
         """Bytes in the files of each layer and each other tensor, by name."""
@@ -371,7 +380,7 @@ def _write(
     weight_map: dict[str, str] = {}
     total = 0
     sizes = checkpoint.sizes()
-    with _bar("converting", sum(sizes.values()), progress) as advance:
+    with progress_bar("converting", sum(sizes.values()), progress) as advance:
         for index, shard in enumerate(shards):
             several = f"model-{index + 1:05}-of-{len(shards):05}.safetensors"
             file = "model.safetensors" if len(shards) == 1 else several
@@ -435,16 +444,6 @@ def _copy_companions(checkpoint: Checkpoint, folder: pathlib.Path) -> None:
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _bar(what: str, total: int, progress: bool | None) -> Iterator[Callable[[int], object]]:
-    if progress is False:
-        yield lambda size: None
-        return
-    tqdm = optional("tqdm").tqdm
-    with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None if progress is None else False) as bar:
-        yield bar.update
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

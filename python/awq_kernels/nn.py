@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from awq_kernels import packing, reference
+from awq_kernels._files import progress_bar
+from awq_kernels.checkpoint import Checkpoint
 from awq_kernels.packing import PackedV2
 
-__all__ = ["W4A16Linear"]
+__all__ = ["W4A16Linear", "replace_linears"]
 
 _DTYPES = (torch.float16, torch.bfloat16)
 _ALIGNMENT = 16  # bytes; the kernels read activations in words of this size
@@ -203,3 +205,56 @@ class W4A16Linear(nn.Module):
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}, "
             f"group_size={self.group_size}, dtype={packing._name(self.scales.dtype)}"
         )
+
+
+@torch.no_grad()
+def replace_linears(
+    model: nn.Module,
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    progress: bool | None = None,
+) -> list[str]:
+    """Puts a W4A16Linear in the place of each linear layer that a checkpoint has in 4 bits.
+
+    The rest of the model stays as it is. The model may be on the meta device; its linear layers are never read.
+
+    Args:
+        model: its modules have the names that the checkpoint has.
+        checkpoint: what `awq_kernels.checkpoint.open` returns.
+        device: of the new layers; by default where the old one was, and the CPU for the meta device.
+        dtype: of the new layers, float16 or bfloat16; the checkpoint's by default.
+        progress: whether to draw a bar on stderr; by default only on a terminal.
+
+    Returns:
+        The names of the replaced layers.
+
+    Raises:
+        ValueError: the model has no linear layer of a name, or one of another size or with a bias that the checkpoint
+            lacks. Nothing has been replaced then.
+        CheckpointError: a layer cannot be read.
+    """
+    modules = dict(model.named_modules())
+    devices = {}
+    for name, linear in checkpoint.linears.items():
+        module = modules.get(name)
+        if not isinstance(module, nn.Linear):
+            found = "no such module" if module is None else type(module).__name__
+            raise ValueError(f"replace_linears: {name}: found {found} in the model, expected an nn.Linear")
+        if (module.out_features, module.in_features) != (linear.n, linear.k):
+            found, expected = [module.out_features, module.in_features], [linear.n, linear.k]
+            raise ValueError(f"replace_linears: {name}: found {found} in the model, expected {expected} as in the file")
+        if module.bias is not None and not linear.has_bias:
+            raise ValueError(f"replace_linears: {name}: found a bias in the model, expected none as in the file")
+        old = "cpu" if module.weight.is_meta else module.weight.device
+        devices[name] = torch.device(old if device is None else device)
+    sizes = checkpoint.sizes()
+    with progress_bar("reading", sum(sizes[name] for name in devices), progress) as advance:
+        for name, where in devices.items():
+            packed = checkpoint.linear(name, where, dtype)
+            bias = checkpoint.tensor(f"{name}.bias", where) if checkpoint.linears[name].has_bias else None
+            parent, _, last = name.rpartition(".")
+            setattr(modules[parent], last, W4A16Linear.from_packed(packed, bias))
+            advance(sizes[name])
+    return list(devices)
