@@ -169,6 +169,7 @@ def python_package() -> str:
             *_python_module("awq_kernels.packing"),
             *_python_module("awq_kernels.nn"),
             *_python_module("awq_kernels.checkpoint"),
+            *_python_module("awq_kernels.transformers"),
             *_python_module("awq_kernels.reference", like_the_compiled=True),
             *_python_module("awq_kernels.ops"),
         ]

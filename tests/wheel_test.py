@@ -88,7 +88,10 @@ def test_name_and_metadata_tell_what_it_fits(archive: zipfile.ZipFile) -> None:
     assert own and torch.version.cuda
     assert name == metadata["Name"] == "awq-kernels"
     assert str(version) == metadata["Version"] == f"{own[1]}+torch{release}cu{torch.version.cuda.replace('.', '')}"
-    assert metadata.get_all("Requires-Dist") == [f"torch=={release}"]
+    required, *extra = metadata.get_all("Requires-Dist", [])
+    assert required == f"torch=={release}"
+    assert metadata.get_all("Provides-Extra") == ["checkpoint"]
+    assert [item.split(";")[1] for item in extra] == [" extra == 'checkpoint'"] * 3
     assert tag.interpreter == tag.abi == f"cp{sys.version_info[0]}{sys.version_info[1]}"
     assert tag in set(sys_tags())
     assert f"Tag: {tag}\n" in info(archive, "WHEEL")

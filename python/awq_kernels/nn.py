@@ -243,8 +243,10 @@ def replace_linears(
             found = "no such module" if module is None else type(module).__name__
             raise ValueError(f"replace_linears: {name}: found {found} in the model, expected an nn.Linear")
         if (module.out_features, module.in_features) != (linear.n, linear.k):
-            found, expected = [module.out_features, module.in_features], [linear.n, linear.k]
-            raise ValueError(f"replace_linears: {name}: found {found} in the model, expected {expected} as in the file")
+            raise ValueError(
+                f"replace_linears: {name}: found [{module.out_features}, {module.in_features}] in the model, "
+                f"expected [{linear.n}, {linear.k}] as in the file"
+            )
         if module.bias is not None and not linear.has_bias:
             raise ValueError(f"replace_linears: {name}: found a bias in the model, expected none as in the file")
         old = "cpu" if module.weight.is_meta else module.weight.device

@@ -4,7 +4,8 @@
     model.generate(...)
 
 The folder (or GGUF file) is what `awq_kernels.checkpoint.open` reads. Linear layers become
-`awq_kernels.nn.W4A16Linear`, everything else is loaded as it is. The package transformers is imported by the first call.
+`awq_kernels.nn.W4A16Linear`, everything else is loaded as it is. The package transformers is imported by the first
+call.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _parameters_on_meta() -> Iterator[None]:
         empty = None if parameter is None else nn.Parameter(parameter.to("meta"), requires_grad=False)
         register(module, name, empty)
 
-    nn.Module.register_parameter = register_empty  # type: ignore[method-assign]
+    nn.Module.register_parameter = register_empty  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
