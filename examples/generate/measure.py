@@ -3,8 +3,9 @@
     ./bazelw run //examples/generate:measure -- --out DIR
 
 The 16-bit decoder multiplies by cuBLAS and attends by scaled_dot_product_attention over its cache; both decode by one
-CUDA graph per step. Models: SmolLM2-135M, and random weights of Llama-3-8B's shape. Besides: how fast a folder of random
-weights loads and converts, beside reading the same bytes. Writes DIR/results.json, DIR/table.md and DIR/speed.svg.
+CUDA graph per step. Models: SmolLM2-135M, and random weights of Llama-3-8B's shape. Besides: how fast a folder of
+random weights loads and converts, beside reading the same bytes. Writes DIR/results.json, DIR/table.md and
+DIR/speed.svg.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import importlib.util
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,12 @@ def path() -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def tokens(path: pathlib.Path) -> Callable[[str], list[int]]:
-    tokenizer = open_tokenizer(path)
+def tokenizer(path: pathlib.Path) -> Any:
+    return open_tokenizer(path)
+
+
+@pytest.fixture(scope="module")
+def tokens(tokenizer: Any) -> Callable[[str], list[int]]:
     return lambda prompt: encoded(tokenizer, prompt, None, False)
 
 
@@ -48,10 +53,10 @@ def greedy(decoder: Decoder, prompt: list[int], count: int) -> tuple[list[int], 
     return chosen, torch.stack(seen)
 
 
-def test_answers_on_the_cpu(path: pathlib.Path, tokens: Callable[[str], list[int]]) -> None:
+def test_answers_on_the_cpu(path: pathlib.Path, tokenizer: Any, tokens: Callable[[str], list[int]]) -> None:
     decoder = Decoder(checkpoint.open(path, neox=False))
     chosen, _ = greedy(decoder, tokens(QUESTION), 7)
-    assert open_tokenizer(path).decode(chosen) == "The capital of France is Paris."
+    assert tokenizer.decode(chosen) == "The capital of France is Paris."
 
 
 def test_two_layers_are_near_float32(path: pathlib.Path, tokens: Callable[[str], list[int]]) -> None:
@@ -67,16 +72,18 @@ def test_two_layers_are_near_float32(path: pathlib.Path, tokens: Callable[[str],
 
 
 @pytest.mark.gpu
-def test_answers_on_the_gpu(path: pathlib.Path, tokens: Callable[[str], list[int]], device: torch.device) -> None:
+def test_answers_on_the_gpu(
+    path: pathlib.Path, tokenizer: Any, tokens: Callable[[str], list[int]], device: torch.device
+) -> None:
     chosen, _ = greedy(Decoder(checkpoint.open(path, neox=False), device), tokens(QUESTION), 7)
-    assert open_tokenizer(path).decode(chosen) == "The capital of France is Paris."
+    assert tokenizer.decode(chosen) == "The capital of France is Paris."
 
 
 @pytest.mark.gpu
-def test_perplexity_is_that_of_float32(path: pathlib.Path, device: torch.device) -> None:
+def test_perplexity_is_that_of_float32(path: pathlib.Path, tokenizer: Any, device: torch.device) -> None:
     """Of 2000 tokens of this project's licence."""
-    text = next(file for file in pathlib.Path(__file__).resolve().parents if (file / "LICENSE").exists()) / "LICENSE"
-    ids = open_tokenizer(path)(text.read_text())["input_ids"][:2000]
+    text = pathlib.Path(__file__).absolute().parents[2] / "LICENSE"
+    ids = tokenizer(text.read_text())["input_ids"][:2000]
     assert len(ids) == 2000
     opened = checkpoint.open(path, neox=False)
     four, full = (Decoder(opened, device, precision).perplexity(ids) for precision in ("4bit", "32bit"))
@@ -130,9 +137,8 @@ def test_other_folders_give_the_same_text(
     gemm = written.write_folder(tmp_path / "gemm", tensors, config)
     again = checkpoint.convert(gemm, tmp_path / "again", device=device, progress=False)
 
-    texts = [
-        greedy(Decoder(checkpoint.open(folder), device), prompt, 100)[0] for folder in (path, converted, gemm, again)
-    ]
+    folders = path, converted, gemm, again
+    texts = [greedy(Decoder(checkpoint.open(folder), device), prompt, 100)[0] for folder in folders]
     assert texts[0] == texts[1] and texts[2] == texts[3]
 
 

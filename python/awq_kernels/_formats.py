@@ -459,6 +459,6 @@ def pack(linear: Linear, tensors: Tensors, dtype: torch.dtype) -> PackedV2:
     scales = weight.scales.repeat_interleave(repeats, 1) if repeats > 1 else weight.scales
     zeros = weight.zero_points.repeat_interleave(repeats, 1) if repeats > 1 else weight.zero_points
     try:
-        return packing.pack_v2(QuantizedWeight(weight.q, scales, zeros, linear.group_size))
+        return packing._pack_v2(QuantizedWeight(weight.q, scales, zeros, linear.group_size))
     except ValueError as error:
         raise CheckpointError(f"{linear.entries[linear.format.required[0]].file}: {linear.name}: {error}") from error
