@@ -20,10 +20,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from decoder import PRECISIONS, Decoder
 from torch import Tensor
 
 from awq_kernels import checkpoint
+from decoder import PRECISIONS, Decoder
 
 
 def _count(text: str) -> int:

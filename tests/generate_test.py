@@ -7,12 +7,12 @@ import math
 import pathlib
 from typing import Any
 
-import generate
 import pytest
 import torch
-from decoder import Config, Decoder
 
+import generate
 from awq_kernels import checkpoint
+from decoder import Config, Decoder
 from testing import models
 
 PROMPTS = [[5, 17, 3, 88, 41, 2, 9], [7], list(range(20, 44))]  # of several lengths, one beyond Mistral's window of 16

@@ -1,6 +1,6 @@
 """Tokens per second and peak memory of the decoder on a GPU, beside the same decoder with 16-bit weights.
 
-    ./bazelw run //examples/generate:measure -- --out DIR
+    ./bazelw run //examples/generate:speed -- --out DIR
 
 The 16-bit decoder multiplies by cuBLAS and attends by scaled_dot_product_attention over its cache; both decode by one
 CUDA graph per step. Models: SmolLM2-135M, and random weights of Llama-3-8B's shape. Besides: how fast a folder of
@@ -22,12 +22,12 @@ import time
 from typing import Any
 
 import torch
-from decoder import Cache, Decoder
 from torch import Tensor
 from torch.nn import functional
 
 from awq_kernels import checkpoint, packing
 from awq_kernels.packing import PackedV2
+from decoder import Cache, Decoder
 
 LLAMA_3_8B = {
     "model_type": "llama",
@@ -257,7 +257,7 @@ def plot(results: dict[str, Any], path: pathlib.Path) -> None:
 
 def main() -> None:
     """Measures what is asked for and writes the results."""
-    parser = argparse.ArgumentParser(prog="measure", description="Measures the decoder and loading.")
+    parser = argparse.ArgumentParser(prog="speed", description="Measures the decoder and loading.")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the results")
     parser.add_argument("--gigabytes", type=float, default=4.0, help="size of the folder to load (default: 4)")
     parser.add_argument("--device", default="cuda", help="where to load to (default: cuda); cpu measures loading alone")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from decoder import Decoder
-from generate import chooser, encoded, open_tokenizer
 
 import awq_kernels as awq
 from awq_kernels import checkpoint
+from decoder import Decoder
+from generate import chooser, encoded, open_tokenizer
 from testing import checkpoints as written
 
 QUESTION = "What is the capital of France?"
@@ -82,7 +82,7 @@ def test_answers_on_the_gpu(
 @pytest.mark.gpu
 def test_perplexity_is_that_of_float32(path: pathlib.Path, tokenizer: Any, device: torch.device) -> None:
     """Of 2000 tokens of this project's licence."""
-    text = pathlib.Path(__file__).absolute().parents[2] / "LICENSE"
+    text = pathlib.Path(__file__).absolute().parents[1] / "LICENSE"
     ids = tokenizer(text.read_text())["input_ids"][:2000]
     assert len(ids) == 2000
     opened = checkpoint.open(path, neox=False)
