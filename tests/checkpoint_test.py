@@ -69,6 +69,33 @@ def test_bfloat16(name: str, tmp_path: pathlib.Path) -> None:
     assert torch.equal(awq.dequantize(packed), model.layers[LAYER].weight)
 
 
+@pytest.mark.parametrize("name", ["gemv_fast", "gguf", "llm_awq"])
+def test_writing_to_what_was_read_leaves_the_file_alone(name: str, tmp_path: pathlib.Path) -> None:
+    if name == "gguf":
+        path = tmp_path / "model.gguf"
+        gguf_model(path, "Q4_1")
+    elif name == "llm_awq":
+        path = tmp_path / "model.pt"
+        torch.save(
+            written.state_dict(written.random_model(), lambda layer: written.gemv_fast(layer, "scaled_zeros")), path
+        )
+    else:
+        path = written.write(tmp_path, name, written.model_for(name)) / "model.safetensors"
+    before = path.read_bytes()
+    found = checkpoint.open(path)
+    for _, value in found.read(progress=False):
+        for tensor in [value] if isinstance(value, Tensor) else [value.kernel, value.scales, value.zeros]:
+            tensor.zero_()
+    del found, value, tensor
+    assert path.read_bytes() == before
+
+
+def test_wrong_dtypes_are_refused(tmp_path: pathlib.Path) -> None:
+    found = checkpoint.open(written.write(tmp_path, "gemm", written.model_for("gemm")))
+    with pytest.raises(ValueError, match="linear: dtype must be float16 or bfloat16, got float32"):
+        found.linear(LAYER, dtype=torch.float32)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_several_files_with_an_index(name: str, tmp_path: pathlib.Path) -> None:
     model = written.model_for(name)

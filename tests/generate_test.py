@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 import pytest
+import speed
 import torch
 
 import generate
@@ -85,6 +86,22 @@ def test_linear_scaling_of_positions(tmp_path: pathlib.Path) -> None:
     decoder = Decoder(checkpoint.open(models.write(tmp_path, model, layers)), precision="32bit")
     following = torch.randint(0, 96, (len(PROMPTS), NEW))
     assert_near(forced(decoder, PROMPTS, following), expected_logits(model, following), 1e-5)
+
+
+def test_the_baseline_of_the_speeds_computes_the_same(tmp_path: pathlib.Path) -> None:
+    model, layers = models.random_model("llama")
+    opened = checkpoint.open(models.write(tmp_path, model, layers))
+    prompts, following = [[5, 17, 3, 88], [7, 9, 11, 2]], torch.randint(0, 96, (2, NEW))
+    expected = forced(Decoder(opened, precision="32bit"), prompts, following)
+    assert_near(forced(speed.Baseline(opened, precision="32bit"), prompts, following), expected, 1e-5)
+
+
+def test_random_weights_of_the_speeds_stay_finite() -> None:
+    sizes = {"num_hidden_layers": 2, "hidden_size": 256, "intermediate_size": 512, "vocab_size": 96}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    weights = speed.RandomWeights({**speed.LLAMA_3_8B, **sizes, **heads})
+    logits = forced(Decoder(weights), [[1, 2, 3]], torch.zeros(1, 2, dtype=torch.int64))
+    assert bool(torch.isfinite(logits).all()) and float(logits.std()) > 0.1
 
 
 def test_perplexity(tmp_path: pathlib.Path) -> None:

@@ -256,9 +256,14 @@ class Decoder(nn.Module):
         return self.normalized(x, self.norm)
 
     def store(self, cache: Cache, index: int, k: Tensor, v: Tensor, lengths: list[int]) -> None:
-        """Puts keys and values [B, T, Hk, D] into their slots, of which a window has fewer than there are positions."""
+        """Puts keys and values [B, T, Hk, D] into their slots, of which a window may have fewer than T."""
         keys, values = cache.keys[index], cache.values[index]
-        slots = values.shape[2]
+        slots, count = values.shape[2], k.shape[1]
+        if count <= slots:
+            # With what follows a shorter prompt, which later tokens overwrite before they attend to it.
+            keys[:, :, :, :count] = k.unflatten(-1, (-1, keys.shape[-1])).permute(0, 2, 3, 1, 4)
+            values[:, :, :count] = v.transpose(1, 2)
+            return
         for row, length in enumerate(lengths):
             positions = torch.arange(max(0, length - slots), length, device=k.device)
             kept = k[row, positions].unflatten(-1, (-1, keys.shape[-1]))  # [l, Hk, D / x, x]

@@ -90,8 +90,9 @@ class Baseline(Decoder):
         rows = torch.arange(len(q), device=q.device)
         keys[rows, :, cache.positions.long()], values[rows, :, cache.positions.long()] = k, v
         mask = (torch.arange(values.shape[2], device=q.device) <= cache.positions[:, None])[:, None, None]
-        out = functional.scaled_dot_product_attention(q[:, :, None], keys, values, mask, enable_gqa=True)
-        return out.flatten(1)
+        # The query heads of one key-value head are rows of one product.
+        grouped = q.unflatten(1, (self.config.kv_heads, -1))
+        return functional.scaled_dot_product_attention(grouped, keys, values, mask).flatten(1)
 
     def store(self, cache: Cache, index: int, k: Tensor, v: Tensor, lengths: list[int]) -> None:
         """See Decoder; all prompts have one length here."""

@@ -104,11 +104,15 @@ class Checkpoint:
 
         Raises:
             KeyError: the checkpoint has no such layer.
+            ValueError: `dtype` is another.
             CheckpointError: the tensors are not what the format asks for.
         """
         linear = self.linears[name]
+        dtype = dtype or self.dtype
+        if dtype not in _DTYPES.values():
+            raise ValueError(f"linear: dtype must be float16 or bfloat16, got {packing._name(dtype)}")
         stored = {suffix: self._source.read(f"{name}.{suffix}").to(device) for suffix in linear.entries}
-        return _formats.pack(linear, stored, self.dtype if dtype is None else dtype)
+        return _formats.pack(linear, stored, dtype)
 
     def linear_v1(self, name: str, device: torch.device | str = "cpu") -> PackedV1:
         """The weight of a 4-bit layer in layout v1, for code that has not moved to v2.
