@@ -548,6 +548,14 @@ def test_rows_that_no_kernel_takes_are_named(tmp_path: pathlib.Path) -> None:
         checkpoint.open(written.write(tmp_path, "compressed_symmetric", model))
 
 
+def test_a_quantized_folder_without_quantized_layers_is_named(tmp_path: pathlib.Path) -> None:
+    tensors, config = {"a.B": torch.zeros(1)}, {"quantization_config": written.FOLDERS["gptq_v1"].settings(128)}
+    with pytest.raises(
+        CheckpointError, match="layers: found none that are quantized, expected tensors that end in .qwei"
+    ):
+        checkpoint.open(written.write_folder(tmp_path, tensors, config))
+
+
 def test_cut_files_are_named(tmp_path: pathlib.Path) -> None:
     folder = written.write(tmp_path, "gemm", written.model_for("gemm"))
     file = folder / "model.safetensors"

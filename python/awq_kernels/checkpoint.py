@@ -216,7 +216,11 @@ def open(path: str | os.PathLike[str], *, neox: bool = True) -> Checkpoint:
     config = {key: value for key, value in config.items() if key != "quantization_config"}
     if settings is not None:
         chosen = _formats.choose(settings_file, settings)
-        return Checkpoint(path, source, chosen.name, config, *_group(source.entries, chosen, settings))
+        linears, tensors = _group(source.entries, chosen, settings)
+        if not linears:
+            expected = f"tensors that end in .{chosen.required[0]}, as {chosen.name} has them"
+            fail(path, "layers", "none that are quantized", expected)
+        return Checkpoint(path, source, chosen.name, config, linears, tensors)
     packed = next((name for name in source.entries if name.endswith((".qweight", ".weight_packed"))), None)
     if packed is not None:
         found = f"none, but packed tensors such as {packed}"
