@@ -179,7 +179,7 @@ def test_command_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
     assert generate.main([*common, "--prompt", "w5 w6 w7", "--system", "w8"]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() == greedy(model, [1, 8, 2, 1, 5, 6, 7, 2, 3], 5)
-    assert "no GPU: computing by the reference" in captured.err
+    assert "on the CPU: computing by the reference" in captured.err
     assert "9 tokens read" in captured.err and "4 tokens generated" in captured.err
 
     assert generate.main([*common, "--raw", "--prompt", "w5 w6 w7", "--prompt", "w9"]) == 0

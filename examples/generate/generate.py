@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = pathlib.Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
-        print("no GPU: computing by the reference in plain PyTorch, which is slow", file=sys.stderr)
+        print("on the CPU: computing by the reference in plain PyTorch, which is slow", file=sys.stderr)
     try:
         # As stored: single_query_attention turns pairs as well as halves.
         opened = checkpoint.open(folder / options.model, neox=False)
