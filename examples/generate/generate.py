@@ -148,12 +148,12 @@ def generate(
         for row, text in enumerate(texts):
             print(f"--- {row + 1} ---\n{text.shown}")
     read = sum(len(prompt) for prompt in prompts)
-    print(f"\n{read} tokens read in {first - start:.2f} s ({read / (first - start):.0f} per second)", file=sys.stderr)
+    print(f"\n{read} tokens read in {first - start:.2f} s ({read / (first - start):.1f} per second)", file=sys.stderr)
     if count > 1:
         # The capture of the graph counts; so do the tokens of sequences that ended before others.
         made = (count - 1) * len(prompts)
         rate = made / (end - first)
-        print(f"{made} tokens generated in {end - first:.2f} s ({rate:.0f} per second)", file=sys.stderr)
+        print(f"{made} tokens generated in {end - first:.2f} s ({rate:.1f} per second)", file=sys.stderr)
     if model.place.device.type == "cuda":
         print(f"peak memory of the GPU: {torch.cuda.max_memory_allocated() / 1e9:.2f} GB", file=sys.stderr)
 
