@@ -22,7 +22,8 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
     Args:
       name: name of the target.
       src: the test file.
-      deps: Python libraries besides torch, pytest and the shared helpers.
+      deps: Python libraries besides pytest and the shared helpers. A test that imports torch names //config:torch_py or a library
+        that does; other tests then fetch no PyTorch.
       gpu: whether its cases need a GPU. Bazel reports the target as skipped where there is none (rather than keep the
         result of a run in which pytest skipped every case); where there is one, only one such test runs at a time.
       only: an expression over pytest's markers that selects cases, such as "not gpu"; None for all.
@@ -45,8 +46,7 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
         target_compatible_with = target_compatible_with + (only_where(Label("//config:with_gpu")) if gpu else []),
         deps = deps + [
             Label("//tests:testing"),
-            Label("//third_party/python:pytest"),
-            Label("//third_party/torch"),
+            Label("@awq_packages//:pytest"),
         ],
         **kwargs
     )

@@ -16,7 +16,7 @@ SETTINGS = (ROOT / "docs/settings.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text()
 WORKSPACE = Workspace(ROOT)
 FLAGS = re.findall(
-    r"^(?:bool_flag|choice_setting|label_flag|text_setting)\(\n +name = \"(\w+)\"",
+    r"^(?:bool_flag|label_flag|string_flag)\(\n +name = \"(\w+)\"",
     (ROOT / "config/BUILD.bazel").read_text(),
     re.M,
 )
@@ -44,6 +44,15 @@ def test_every_flag_has_a_row_and_every_row_a_flag() -> None:
     assert sorted(FLAGS) == sorted(in_table)
 
 
+def test_named_configurations_choose_what_their_names_say() -> None:
+    versions = WORKSPACE.load("//third_party:versions.bzl")
+    expected = {f"torch{release.rpartition('.')[0]}": f"torch={release}" for release in versions["TORCH_RELEASES"]}
+    expected |= {f"py{version.replace('.', '')}": f"python={version}" for version in versions["PYTHON_VERSIONS"]}
+    expected |= {"host_gcc": "compiler=local", "local_cuda": "cuda=local", "local_torch": "torch=local"}
+    lines = re.findall(r"^common:(\w[\w.]*) --//config:(\S+)$", (ROOT / ".bazelrc").read_text(), re.M)
+    assert dict(lines) == expected and len(lines) == len(expected)
+
+
 def test_every_named_configuration_is_there_and_no_other() -> None:
     assert CONFIGS
     in_table = {name for cells in rows(SETTINGS) for name in re.findall(r"--config=([\w.]+)", cells[0])}
@@ -66,12 +75,14 @@ def test_public_files_have_what_the_page_names() -> None:
 def test_values_and_defaults() -> None:
     versions = WORKSPACE.load("//third_party:versions.bzl")
     expected = {
-        "cuda": [*versions["CUDA_TOOLKITS"], "local", "registered"],
+        "cuda": ["auto", *versions["CUDA_TOOLKITS"], "local", "registered"],
         "torch": [*versions["TORCH_RELEASES"], "local"],
         "python": versions["PYTHON_VERSIONS"],
     }
     for flag, values in expected.items():
-        assert row(flag)[:2] == [", ".join(values), versions[f"DEFAULT_{flag.upper()}"]]
+        default = "auto" if flag == "cuda" else versions[f"DEFAULT_{flag.upper()}"]
+        assert row(flag)[0] == ", ".join(values)
+        assert row(flag)[1].split(";")[0] == default
 
 
 def test_pairs_of_pytorch_and_cuda() -> None:
@@ -83,13 +94,13 @@ def test_pairs_of_pytorch_and_cuda() -> None:
 
 
 def test_variables_that_the_build_reads() -> None:
-    variables = WORKSPACE.load("//third_party/environment:doctor_environment.bzl")["_VARIABLES"]
+    variables = WORKSPACE.load("//bazel/lib:variables.bzl")["VARIABLES"]
     named = " ".join(cells[0] for cells in rows(SETTINGS))
     assert [name for name in variables if not re.search(rf"\b{name}\b", named)] == []
 
 
 def test_toolkits_of_architectures() -> None:
-    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    table = WORKSPACE.load("//bazel/lib:cuda_versions.bzl")
     listed = {cells[1]: cells[2] for cells in rows(SETTINGS) if re.fullmatch(r"\d+\.\d", cells[1])}
     assert listed == {arch: table["toolkits_with"](arch.replace(".", "")) for arch in listed}
     known = {arch for arch in table["KNOWN_ARCHS"] if arch.isdigit()}
@@ -97,7 +108,7 @@ def test_toolkits_of_architectures() -> None:
 
 
 def test_compilers_of_toolkits() -> None:
-    table = WORKSPACE.load("//config:cuda_versions.bzl")
+    table = WORKSPACE.load("//bazel/lib:cuda_versions.bzl")
     [line] = re.findall(r"^- \*\*Compilers\.\*\*.*$", SETTINGS, re.M)
     said = re.findall(r"to (\d+) with (?:CUDA )?([\d.]+\d)", line)
     assert [cuda for _, cuda in said] == [*WORKSPACE.load("//third_party:versions.bzl")["CUDA_TOOLKITS"]][::-1]
@@ -107,7 +118,7 @@ def test_compilers_of_toolkits() -> None:
 
 def test_every_message_has_a_row() -> None:
     # Starlark that is also Python.
-    trees = [ast.parse((ROOT / "config" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
+    trees = [ast.parse((ROOT / "bazel/lib" / name).read_text()) for name in ("checks.bzl", "problems.bzl")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     titles = [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "title"]
     texts = {node.value for title in titles for node in ast.walk(title) if isinstance(node, ast.Constant)}

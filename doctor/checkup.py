@@ -11,7 +11,6 @@ import pathlib
 import platform
 import re
 import shutil
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,19 +54,16 @@ class Checkup:
     def __init__(self, root: pathlib.Path, information: dict[str, Any], output_folder: pathlib.Path) -> None:
         """Takes the workspace's folder, what `selected_settings` wrote down, and a folder among Bazel's outputs."""
         workspace = Workspace(root)
-        self._checks = workspace.load("//config:checks.bzl")
-        self._problems = workspace.load("//config:problems.bzl")
-        self._archs = workspace.load("//config:arch_list.bzl")
-        self._cuda = workspace.load("//config:cuda_versions.bzl")
+        self._checks = workspace.load("//bazel/lib:checks.bzl")
+        self._problems = workspace.load("//bazel/lib:problems.bzl")
+        self._archs = workspace.load("//bazel/lib:arch_list.bzl")
+        self._cuda = workspace.load("//bazel/lib:cuda_versions.bzl")
         self._versions = workspace.load("//third_party:versions.bzl")
-        self._compilers = workspace.load("//third_party/environment:environment.bzl")
-        self._cross = workspace.load("//third_party/cross:cross_gcc.bzl")
-        self._interpreters = workspace.load("//third_party/python:interpreters.bzl")
-        self._toolkits = workspace.load("//third_party/cuda:local_toolkit.bzl")
-        self._torch = workspace.load("//third_party/torch:local_torch.bzl")
-        self._cxx11_abi = workspace.load("//third_party/torch:torch.bzl")["cxx11_abi"]
-        self._torch_info = workspace.load("//third_party/torch:info.bzl")
-        self._pip_pythons = workspace.load("//third_party/wheels:wheels.bzl")["PIP_PYTHONS"]
+        self._offers = self._versions["OFFERS"]
+        self._compilers = workspace.load("//bazel/lib:compilers.bzl")
+        self._interpreters = workspace.load("//bazel/lib:interpreters.bzl")
+        self._toolkits = workspace.load("//bazel/lib:installed_toolkit.bzl")
+        self._torch = workspace.load("//bazel/lib:installed_torch.bzl")
 
         self._wanted_bazel = (root / ".bazelversion").read_text(encoding="utf-8").strip()
         self._information = information
@@ -121,45 +117,67 @@ class Checkup:
         if not self._information["python_is_installed"]:
             finding.summary = f"{version}, which rules_python brings along"
             return finding
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, [version], ["headers"])
+        from_debian = version in self._versions["DEBIAN_PYTHONS"]
+        interpreter, reasons = self._interpreters["find_interpreter"](
+            self._rctx, version, [] if from_debian else ["headers"]
+        )
+        if not interpreter and from_debian:
+            finding.summary = f"{version} from Debian's packages, which the build brings along"
+            return finding
         if not interpreter:
-            return self._refuse(finding, self._problems["no_python"](version, reasons))
-        finding.summary = f"{version}, {interpreter.path}, headers in {interpreter.include}"
-        finding.facts |= {"interpreter": interpreter.path, "headers": interpreter.include}
+            cures = self._interpreters["python_cures"](self._rctx, version)
+            return self._refuse(finding, self._problems["no_python"](version, reasons, cures))
+        headers = interpreter.include if interpreter.has_headers else None
+        finding.summary = f"{version}, {interpreter.path}, headers {f'in {headers}' if headers else 'from Debian'}"
+        finding.facts |= {"interpreter": interpreter.path, "headers": headers}
         return finding
 
     def _pip(self) -> Finding:
         finding = Finding("pip", "pip", OK, "", facts={"interpreter": None})
-        toolkit = self._versions["CUDA_TOOLKITS"].get(self._settings["cuda"])
+        cuda = self._cuda_in_use()
         needed = []
-        if hasattr(toolkit, "lock"):
-            needed.append("CUDA " + self._settings["cuda"])
+        if hasattr(self._versions["CUDA_TOOLKITS"].get(cuda), "lock"):
+            needed.append("CUDA " + cuda)
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, self._pip_pythons, ["pip"])
+        interpreter, reasons = self._interpreters["find_pip"](self._rctx)
         if interpreter:
-            finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
-            finding.facts["interpreter"] = interpreter.path
+            finding.summary = f"of {interpreter}, fetches {', '.join([*needed, 'test packages'])}"
+            finding.facts["interpreter"] = interpreter
             return finding
         problem = self._problems["no_pip"](", ".join(needed or ["test packages"]), reasons)
         return self._refuse(finding, problem, PROBLEM if needed else WARNING)
 
     # ---- CUDA -------------------------------------------------------------------------------------------------------
 
+    def _cuda_in_use(self) -> str:
+        """The value of --//config:cuda, with `auto` replaced by what PyTorch is built with."""
+        choice: str = self._settings["cuda"]
+        if choice != "auto":
+            return choice
+        release = self._versions["TORCH_RELEASES"].get(self._settings["torch"])
+        if release:
+            cuda = release.cuda
+        else:
+            folder, _, _ = self._torch["find_torch"](self._rctx, self._settings["python"])
+            cuda = self._facts_of(folder).cuda if folder else ""
+        toolkit: str = self._checks["toolkit_of_torch"](cuda, self._offers)
+        return toolkit
+
     def _cuda_toolkit(self) -> Finding:
-        choice = self._settings["cuda"]
+        choice = self._cuda_in_use()
         finding = Finding("cuda", "CUDA toolkit", OK, "", notes=self._toolkits_here(), facts={"setting": choice})
         if choice == "registered":
             stated = self._settings["registered_cuda_version"]
             problem = self._checks["check_registered_version"](stated)
             problem = problem or self._checks["check_toolkit"](
-                self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
+                self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"], self._offers
             )
             if problem:
                 return self._refuse(finding, problem)
             self._toolkit = self._cuda["parse_version"](stated), self._problems["REGISTERED_TOOLKIT"]
         elif choice == "local":
-            toolkit, problem = self._toolkits["find_toolkit"](self._rctx)
+            toolkit, problem = self._toolkits["find_toolkit"](self._rctx, self._offers)
             if problem:
                 return self._refuse(finding, problem)
             self._toolkit = toolkit.version, toolkit.where
@@ -182,7 +200,7 @@ class Checkup:
         notes = []
         for source, home in homes.items():
             toolkit, problem = self._toolkits["find_toolkit"](
-                RepositoryContext({**self._environment, "CUDA_HOME": home})
+                RepositoryContext({**self._environment, "CUDA_HOME": home}), self._offers
             )
             what = problem.title if problem else f"CUDA {_version_text(toolkit.version)}"
             note = f"{source}={home}: {what}" if source else f"{home}: {what}"
@@ -197,9 +215,10 @@ class Checkup:
         return notes
 
     def _host_compiler(self) -> Finding:
-        processor = self._information["processor"]
-        if processor not in ("", platform.machine()):
-            return self._cross_compiler(processor)
+        # The machine's is for the machine itself alone.
+        for_another = self._information["processor"] not in ("", platform.machine())
+        if platform.machine() == "x86_64" and (for_another or self._settings["compiler"] != "local"):
+            return self._fetched_compiler()
         finding = Finding("host_compiler", "C++ compiler", OK, "", notes=self._compilers_here())
         name = self._compilers["host_compiler_name"](self._rctx)
         compiler = self._compilers["ask_compiler"](self._rctx, name)
@@ -233,23 +252,24 @@ class Checkup:
             finding.verdict = SKIPPED
             finding.summary += " (whether it fits is not known: no CUDA toolkit)"
             return finding
-        version, _ = self._toolkit
-        problem = self._checks["check_host_compiler"](compiler["kind"], compiler["version"], compiler["path"], version)
-        if problem:
-            return self._refuse(finding, problem)
-        oldest, newest = self._cuda["host_compiler_range"](compiler["kind"], version)
-        finding.summary += f"; CUDA {_version_text(version)} takes {oldest} to {newest}"
-        finding.facts |= {"oldest": oldest, "newest": newest}
+        return self._check_compiler(finding, self._toolkit[0])
+
+    def _fetched_compiler(self) -> Finding:
+        version = self._versions["GCC_VERSION"]
+        finding = Finding("host_compiler", "C++ compiler", OK, f"gcc {version}, which the build brings along")
+        finding.facts = {"kind": "gcc", "path": None, "version": version}
+        if self._toolkit:
+            self._check_compiler(finding, self._toolkit[0])
         return finding
 
-    def _cross_compiler(self, processor: str) -> Finding:
-        finding = Finding("host_compiler", "C++ compiler", OK, "")
-        name = self._cross["cross_gcc_name"](processor)
-        compiler = self._compilers["ask_compiler"](self._rctx, name)
-        if not compiler:
-            return self._refuse(finding, self._checks["no_cross_compiler"](processor, name))
-        finding.summary = f"{name} {compiler['version']}, {compiler['path']}, for modules that run on {processor}"
-        finding.facts = dict(compiler)
+    def _check_compiler(self, finding: Finding, cuda: tuple[int, int]) -> Finding:
+        kind, version, path = (finding.facts[fact] for fact in ("kind", "version", "path"))
+        problem = self._checks["check_host_compiler"](kind, version, path, cuda)
+        if problem:
+            return self._refuse(finding, problem)
+        oldest, newest = self._cuda["host_compiler_range"](kind, cuda)
+        finding.summary += f"; CUDA {_version_text(cuda)} takes {oldest} to {newest}"
+        finding.facts |= {"oldest": oldest, "newest": newest}
         return finding
 
     def _compilers_here(self) -> list[str]:
@@ -276,7 +296,7 @@ class Checkup:
             return self._local_pytorch(finding, python)
         release = self._versions["TORCH_RELEASES"][choice]
         if python not in release.pythons:
-            return self._refuse(finding, self._checks["no_torch_for_python"](choice, python))
+            return self._refuse(finding, self._checks["no_torch_for_python"](choice, python, self._offers))
         self._selected_torch = choice, release.cuda, self._problems["FETCHED_TORCH"]
         finding.summary = (
             f"{choice} for Python {python}, built with CUDA {release.cuda}, {self._problems['FETCHED_TORCH']}"
@@ -287,14 +307,14 @@ class Checkup:
     def _local_pytorch(self, finding: Finding, python: str) -> Finding:
         folder, its_python, where = self._torch["find_torch"](self._rctx, python)
         if not folder:
-            return self._refuse(finding, self._checks["no_torch"](where))
+            return self._refuse(finding, self._checks["no_torch"](where, self._offers))
         facts = self._facts_of(folder)
         finding.facts |= {"version": facts.version, "cuda": facts.cuda, "where": where}
-        problem = self._checks["check_torch"](facts.version, facts.cuda, where)
+        problem = self._checks["check_torch"](facts.version, facts.cuda, where, self._offers)
         problem = problem or self._checks["check_torch_python"](its_python, python, where)
         if problem:
             return self._refuse(finding, problem)
-        abi, error = self._cxx11_abi(self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
+        abi, error = self._torch["cxx11_abi"](self._rctx, f"{folder}/torch/lib/libc10.so")
         if error:
             return self._refuse(
                 finding,
@@ -315,7 +335,7 @@ class Checkup:
     def _facts_of(self, folder: str) -> Any:
         """Version and CUDA version of the PyTorch in a folder."""
         text = pathlib.Path(folder, "torch", "version.py").read_text(encoding="utf-8", errors="replace")
-        return self._torch_info["torch_facts"](text)
+        return self._torch["torch_facts"](text)
 
     def _pairing(self) -> Finding:
         finding = Finding("pairing", "CUDA in both", OK, "")
@@ -324,7 +344,7 @@ class Checkup:
             finding.summary = f"no {'PyTorch' if self._toolkit else 'CUDA toolkit'} to compare"
             return finding
         problem, warning = self._checks["check_pairing"](
-            *self._toolkit, *self._selected_torch, self._settings["allow_cuda_minor_mismatch"]
+            *self._toolkit, *self._selected_torch, self._settings["allow_cuda_minor_mismatch"], self._offers
         )
         if problem or warning:
             return self._refuse(finding, problem or warning, PROBLEM if problem else WARNING)

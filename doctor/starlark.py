@@ -50,7 +50,7 @@ class Workspace:
         self._loaded: dict[str, Namespace] = dict(stand_ins or {})
 
     def load(self, label: str) -> Namespace:
-        """Executes the file that a label such as //config:checks.bzl names and returns its globals."""
+        """Executes the file that a label such as //bazel/lib:checks.bzl names and returns its globals."""
         if label not in self._loaded:
             self._loaded[label] = self._execute(label)
         return self._loaded[label]

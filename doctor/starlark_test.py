@@ -24,12 +24,12 @@ def _false(_: object, condition: object, message: str = "") -> None:
     assert not condition, message
 
 
-# What config/settings_test.bzl uses of Skylib's unit tests; `make` leaves the implementation to be called.
+# What bazel/lib/lib_test.bzl uses of Skylib's unit tests; `make` leaves the implementation to be called.
 SKYLIB = {
     "asserts": SimpleNamespace(equals=_equals, true=_true, false=_false),
     "unittest": SimpleNamespace(begin=lambda ctx: ctx, end=lambda env: None, make=lambda test: test),
 }
-UNIT_TESTS = Workspace(ROOT, {"@bazel_skylib//lib:unittest.bzl": SKYLIB}).load("//config:settings_test.bzl")
+UNIT_TESTS = Workspace(ROOT, {"@bazel_skylib//lib:unittest.bzl": SKYLIB}).load("//bazel/lib:lib_test.bzl")
 
 
 @pytest.mark.parametrize("name", [name for name in UNIT_TESTS if name.endswith("_test")])
@@ -40,18 +40,15 @@ def test_unit_tests_of_the_build(name: str) -> None:
 @pytest.mark.parametrize(
     ("label", "names"),
     [
-        ("//config:arch_list.bzl", ["code_for", "format_archs"]),
-        ("//config:checks.bzl", ["select_archs", "check_toolkit"]),
-        ("//config:cuda_versions.bzl", ["nvcc_version", "host_compiler_range"]),
-        ("//config:problems.bzl", ["problem", "format_problem", "no_pip"]),
+        ("//bazel/lib:arch_list.bzl", ["code_for", "format_archs"]),
+        ("//bazel/lib:checks.bzl", ["select_archs", "check_toolkit"]),
+        ("//bazel/lib:cuda_versions.bzl", ["nvcc_version", "host_compiler_range"]),
+        ("//bazel/lib:problems.bzl", ["problem", "format_problem", "no_pip"]),
         ("//third_party:versions.bzl", ["CUDA_TOOLKITS", "TORCH_RELEASES", "PROCESSORS"]),
-        ("//third_party/cuda:local_toolkit.bzl", ["find_toolkit", "USUAL_PLACE"]),
-        ("//third_party/environment:environment.bzl", ["ask_compiler", "has_gpu"]),
-        ("//third_party/python:interpreters.bzl", ["find_interpreter"]),
-        ("//third_party/torch:info.bzl", ["torch_facts"]),
-        ("//third_party/torch:local_torch.bzl", ["find_torch"]),
-        ("//third_party/torch:torch.bzl", ["cxx11_abi"]),
-        ("//third_party/wheels:wheels.bzl", ["PIP_PYTHONS"]),
+        ("//bazel/lib:compilers.bzl", ["ask_compiler", "has_gpu"]),
+        ("//bazel/lib:installed_toolkit.bzl", ["find_toolkit", "USUAL_PLACE"]),
+        ("//bazel/lib:installed_torch.bzl", ["find_torch", "torch_facts", "cxx11_abi"]),
+        ("//bazel/lib:interpreters.bzl", ["find_interpreter", "find_pip"]),
     ],
 )
 def test_files_that_the_doctor_uses_load(label: str, names: list[str]) -> None:
@@ -68,7 +65,7 @@ def test_files_that_the_doctor_uses_load(label: str, names: list[str]) -> None:
     ],
 )
 def test_facts_about_pytorch(text: str, version: str, cuda: str) -> None:
-    facts = Workspace(ROOT).load("//third_party/torch:info.bzl")["torch_facts"](text)
+    facts = Workspace(ROOT).load("//bazel/lib:installed_torch.bzl")["torch_facts"](text)
     assert facts == SimpleNamespace(version=version, cuda=cuda)
 
 

@@ -23,7 +23,6 @@ def public_names(module: ModuleType) -> set[str]:
 
 def test_the_engine_exports_the_contract_and_nothing_else(engine: ModuleType) -> None:
     assert public_names(engine) == set(FUNCTIONS)
-    assert len(FUNCTIONS) == 14
 
 
 def test_ft_attention_exports_the_contract_and_nothing_else(ft: ModuleType) -> None:
@@ -45,7 +44,9 @@ def test_signatures_and_docstrings_state_the_contract(
 
 
 def stub(module: str) -> dict[str, ast.FunctionDef]:
-    tree = ast.parse((PYTHON / module / f"{module}.pyi").read_text())
+    # Beside the module in the source tree, inside the module's package in the wheel.
+    [path] = [*PYTHON.glob(f"{module}.pyi"), *PYTHON.glob(f"{module}/{module}.pyi")]
+    tree = ast.parse(path.read_text())
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
@@ -118,9 +119,6 @@ def test_operators_explain_a_missing_module(monkeypatch: pytest.MonkeyPatch, ops
     monkeypatch.setattr(importlib, "import_module", refuse)
     try:
         with pytest.raises(ImportError, match="Build //:awq_inference_engine"):
-            ops._engine()
-        monkeypatch.setattr(importlib, "import_module", lambda name: ModuleType(name))
-        with pytest.raises((ImportError, AttributeError)):
             ops._engine()
     finally:
         monkeypatch.undo()

@@ -12,7 +12,7 @@ import pytest
 
 NVCC = str(pathlib.Path(os.environ["NVCC"]).resolve())  # finds its parts beside itself
 HOST_CONFIG = pathlib.Path(os.environ["HOST_CONFIG"]).read_text()
-ROW = json.loads(pathlib.Path(os.environ["TABLE_ROW"]).read_text())
+ROW = json.loads(pathlib.Path(os.environ["CUDA_BUILD"]).read_text())
 
 # Supported by toolkits, but not by the kernels: older than Volta, and Xavier.
 NOT_OURS = {"35", "37", "50", "52", "53", "60", "61", "62", "72"}
@@ -26,7 +26,7 @@ def test_version() -> None:
 def test_architectures() -> None:
     output = subprocess.run([NVCC, "--list-gpu-arch"], capture_output=True, text=True, check=True).stdout
     has = set(re.findall(r"compute_(\d+)\b", output)) - NOT_OURS
-    assert {arch for arch in ROW["archs"] if arch.isdigit()} == has
+    assert {arch for arch in ROW["supported_archs"] if arch.isdigit()} == has
 
 
 @pytest.mark.parametrize("arch", [arch for arch in ROW["known_archs"] if not arch.isdigit()])
@@ -35,7 +35,7 @@ def test_architecture_specific_variants(arch: str, tmp_path: pathlib.Path) -> No
     source.touch()
     code = f"-gencode=arch=compute_{arch},code=sm_{arch}"
     result = subprocess.run([NVCC, "--dryrun", code, "-c", str(source)], capture_output=True, text=True, check=False)
-    assert (result.returncode == 0) == (arch in ROW["archs"]), result.stderr
+    assert (result.returncode == 0) == (arch in ROW["supported_archs"]), result.stderr
 
 
 def test_host_compilers() -> None:

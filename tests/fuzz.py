@@ -154,7 +154,8 @@ def fuzz(calls: int, seed: int, device: str, functions: list[tuple[str, str]], v
                 function(**arguments)
                 outcomes[f"{module}.{name}: returned"] += 1
             except Exception as error:  # anything that Python can catch is an answer
-                outcomes[f"{module}.{name}: {type(error).__name__}"] += 1
+                named = str(error).startswith((f"{name}:", f"{name}():"))
+                outcomes[f"{module}.{name}: {type(error).__name__}{'' if named else ' without a name'}"] += 1
         if device != "cpu":
             torch.cuda.synchronize()
     return outcomes

@@ -13,8 +13,8 @@ import torch
 
 from testing.contract import EXPORTS
 
-# What an argument check may raise: its own two, and what pybind11 or torch say of integers out of range and the like.
-REFUSALS = {"returned", "TypeError", "ValueError", "RuntimeError", "NotImplementedError", "OverflowError"}
+# What an argument check may raise. An accident inside torch is another error, or one that does not name the function.
+REFUSALS = {"TypeError", "ValueError"}
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids="-".join)
@@ -22,9 +22,8 @@ def test_only_python_exceptions(export: tuple[str, str], engine: ModuleType, ft:
     outcomes = fuzz.fuzz(400, seed=1000, device="cpu", functions=[export])
     assert sum(outcomes.values()) == 400
     kinds = {outcome.split(": ")[1] for outcome in outcomes}
-    assert kinds <= REFUSALS, kinds
     # With every tensor on the CPU nothing may run, whatever else is right.
-    assert "returned" not in kinds
+    assert kinds == REFUSALS
 
 
 @pytest.mark.gpu
@@ -41,7 +40,7 @@ def test_the_gpu_survives(engine: ModuleType, ft: ModuleType, device: torch.devi
     )
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     kinds = {line.split(": ")[1] for line in done.stdout.splitlines() if line.startswith(" ")}
-    assert kinds and kinds <= REFUSALS, kinds
+    assert REFUSALS <= kinds <= REFUSALS | {"returned"}, kinds
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 
 MODULES = os.environ["MODULES"].split()
-ARCHS = pathlib.Path(os.environ["CUDA_ARCHS"]).read_text().strip().split(";")
+ARCHS = json.loads(pathlib.Path(os.environ["CUDA_BUILD"]).read_text())["archs"].split(";")
 
 
 def accompanying(module: str) -> set[str]:
@@ -21,7 +22,7 @@ def accompanying(module: str) -> set[str]:
 
 def listed(module: str, option: str) -> set[str]:
     """Architectures of a module's machine code (--list-elf) or PTX (--list-ptx), as cuobjdump names its files."""
-    output = subprocess.run([os.environ["CUOBJDUMP"], option, module], capture_output=True, text=True)
+    output = subprocess.run([os.environ["CUOBJDUMP"], option, module], capture_output=True, text=True, check=True)
     return set(re.findall(r"\.sm_(\w+)\.(?:cubin|ptx)", output.stdout))
 
 

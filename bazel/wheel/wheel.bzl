@@ -5,7 +5,7 @@ from what was built need an output whose name is not known beforehand.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//third_party:by_python.bzl", "by_python")
+load("//toolchains/python:by_python.bzl", "by_python")
 
 def _one(files, suffix, where):
     """The only file whose path ends in `suffix`."""
@@ -26,9 +26,8 @@ def _extension_wheel_impl(ctx):
         modules.append(name)
         for f in module[DefaultInfo].default_runfiles.files.to_list():
             files["{}/{}".format(name, f.basename)] = f
-    for target, package in ctx.attr.packages.items():
-        for f in target[DefaultInfo].files.to_list():
-            files["{}/{}".format(package, f.basename)] = f
+    for f in ctx.files.package:
+        files[f.short_path.removeprefix("../").partition(ctx.attr.package.label.package + "/")[2]] = f
     torch = ctx.attr.torch
     torch_files = torch[DefaultInfo].files.to_list()
     torch_version = _one(torch_files, "/torch/version.py", torch.label)
@@ -84,7 +83,7 @@ _extension_wheel = rule(
         "extras": attr.string_list_dict(doc = "Requirements that are installed when their extra is asked for."),
         "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code itself."),
         "modules": attr.label_list(mandatory = True, doc = "`py_extension` targets."),
-        "packages": attr.label_keyed_string_dict(doc = "Files of plain Python packages, and the name of the package."),
+        "package": attr.label(mandatory = True, doc = "A `python_package`: plain Python beside the modules."),
         "pybind11": attr.label(mandatory = True, providers = [CcInfo], doc = "The pybind11 the modules are built with."),
         "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cp311."),
         "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),

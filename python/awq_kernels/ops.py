@@ -56,19 +56,12 @@ class _Engine(Protocol):
 def _engine() -> _Engine:
     """The extension module, or an ImportError that says what is missing."""
     try:
-        engine = importlib.import_module("awq_inference_engine")
+        return importlib.import_module("awq_inference_engine")
     except ImportError as error:
         raise ImportError(
             "torch.ops.awq needs the compiled module awq_inference_engine, which could not be imported: "
             f"{error}. Build //:awq_inference_engine and put its folder on PYTHONPATH."
         ) from error
-    if getattr(engine, "__file__", None) is None:
-        # A folder of that name on sys.path (the stubs' one, say) imports as an empty namespace package.
-        raise ImportError(
-            "torch.ops.awq needs the compiled module awq_inference_engine, but sys.path only has folders of that name: "
-            f"{', '.join(engine.__path__)}. Build //:awq_inference_engine and put its folder on PYTHONPATH."
-        )
-    return engine
 
 
 def _rows_times_channels(in_feats: Tensor, channels: int | torch.SymInt) -> Tensor:

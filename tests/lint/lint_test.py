@@ -5,14 +5,13 @@ from __future__ import annotations
 import pathlib
 import re
 
-import pytest
 import tools
 
 MEND = "\n./bazelw run //tests/lint:format mends formatting and what can be mended by itself."
 
 
-def check(command: list[str], environment: dict[str, str] | None = None) -> None:
-    result = tools.run(command, environment)
+def check(command: list[str]) -> None:
+    result = tools.run(command)
     assert result.returncode == 0, f"{result.stdout}{result.stderr}{MEND}"
 
 
@@ -26,19 +25,6 @@ def test_ruff_format() -> None:
 
 def test_ruff_check() -> None:
     check([*tools.ruff(), "check", "--no-cache", *tools.tree(*tools.PYTHON)])
-
-
-def test_mypy() -> None:
-    command, environment = tools.mypy()
-    check(command, environment)
-
-
-def test_buildifier() -> None:
-    try:
-        command = tools.buildifier()
-    except tools.Unavailable as reason:
-        pytest.skip(f"buildifier is not here: {reason}")
-    check([*command, "-mode=check", "-lint=warn", *tools.tree(*tools.BAZEL)])
 
 
 def anchors(page: pathlib.Path) -> set[str]:

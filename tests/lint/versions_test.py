@@ -12,9 +12,11 @@ VERSIONS = pathlib.Path(os.environ["VERSIONS"]).read_text()
 
 def test_rules_have_the_tables_versions() -> None:
     module = dict(re.findall(r'bazel_dep\(name = "(\w+)", version = "([\d.]+)"\)', MODULE))
-    table = dict(re.findall(r'"(\w+)": struct\(\s*version = "([\d.]+)"', VERSIONS))
+    table = dict(re.findall(r'"(\w+)": _archive\(\s*version = "([\d.]+)"', VERSIONS))
     assert module, "MODULE.bazel names no dependency"
     assert module == {name: table.get(name) for name in module}
+    # Each address contains the version it is said to be of.
+    assert len(re.findall(r'url = "\S*\{version\}\S*"', VERSIONS)) == len(table)
 
 
 def test_module_registers_every_python() -> None:

@@ -1,6 +1,6 @@
 """Analysis tests of cuda_library: what rules_cuda documents, as far as this workspace and those that include it rely on it.
 
-They hold with rules_cuda and with third_party/rules_cuda_subset, and load neither's private files.
+They hold with rules_cuda and with offline/rules_cuda, and load neither's private files.
 """
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")

@@ -1,7 +1,7 @@
 """buildifier, the formatter of BUILD and .bzl files, from its npm package.
 
-It is a tool for developing this workspace alone. Where npm or its registry cannot be reached, the repository holds the
-reason instead, and the test that wants buildifier reports itself as skipped with it.
+It is a tool for developing this workspace alone. Where npm or its registry cannot be reached, the repository holds the reason
+instead, and Bazel reports the test that needs buildifier as skipped.
 """
 
 def _buildifier_repo_impl(rctx):
@@ -28,7 +28,14 @@ filegroup(
     srcs = glob(["buildifier-linux_amd64", "unavailable.txt"]),
     visibility = ["//visibility:public"],
 )
-""", executable = False)
+
+# For target_compatible_with of what needs it.
+alias(
+    name = "available",
+    actual = "{}",
+    visibility = ["//visibility:public"],
+)
+""".format("@platforms//:incompatible" if reason else "@platforms//os:linux"), executable = False)
 
 buildifier_repo = repository_rule(
     implementation = _buildifier_repo_impl,

@@ -2,7 +2,7 @@
 
 # The repository has the usual layout of a toolkit: bin, include, nvvm and lib, in which nvcc finds its parts relative to
 # itself. It declares its own toolchain with rules_cuda's public rules, so that it works with rules_cuda and with
-# third_party/rules_cuda_subset. CUB, Thrust and libcu++ are left out, no kernel uses them; cuda_fp16.h needs nv/target.
+# offline/rules_cuda. CUB, Thrust and libcu++ are left out, no kernel uses them; cuda_fp16.h needs nv/target.
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load(
@@ -11,7 +11,6 @@ load(
     "cuda_toolchain_config_nvcc",
     "cuda_toolkit_info",
 )
-load("{info}", "cuda_source")
 
 package(default_visibility = ["//visibility:public"])
 
@@ -65,12 +64,6 @@ cc_library(
     ],
 )
 
-cuda_source(
-    name = "source",
-    version = "{version}",
-    where = "{where}",
-)
-
 cuda_toolkit_info(
     name = "toolkit_info",
     bin2c = "bin/bin2c",
@@ -109,37 +102,21 @@ filegroup(
 )
 """
 
-# What the BUILD file names, for messages about toolkits that lack it.
-NEEDED_FILES = [
-    "bin/ptxas",
-    "bin/fatbinary",
-    "bin/nvlink",
-    "bin/bin2c",
-    "bin/crt/link.stub",
-    "include/cuda_runtime.h",
-    "include/crt/host_config.h",
-    "include/nv/target",
-    "lib/libcudart_static.a",
-]
-
 # All targets that others name.
-TARGETS = ["host_config.h", "nvcc", "nvcc_toolchain", "runtime", "source"]
+TARGETS = ["host_config.h", "license", "nvcc", "nvcc_toolchain", "runtime"]
 
-def toolkit_build_file(version, where):
+def toolkit_build_file(version):
     """The BUILD file.
 
     Args:
       version: of the toolkit, as major.minor.
-      where: where the toolkit comes from, in words.
 
     Returns:
       Its text.
     """
     major, minor = version.split(".")
     return _BUILD.format(
-        info = Label(":info.bzl"),
         major = major,
         minor = minor,
         version = version,
-        where = where,
     )

@@ -5,20 +5,44 @@
 
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load(":info.bzl", "TorchInfo")
+
+TorchInfo = provider(
+    doc = "What a PyTorch is.",
+    fields = {
+        "cuda": "str, the CUDA version it is built with, such as 13.0; empty for none",
+        "python": "str, the Python it is for, such as 3.11; empty if that is not known",
+        "version": "str, such as 2.11.0+cu130",
+        "where": "str, where it comes from, in words",
+    },
+)
+
+def _torch_info_impl(ctx):
+    return TorchInfo(cuda = ctx.attr.cuda, python = ctx.attr.python, version = ctx.attr.version, where = ctx.attr.where)
+
+torch_info = rule(
+    implementation = _torch_info_impl,
+    doc = "Says what a PyTorch is. It needs no toolchain, so the choice of toolchains can depend on it.",
+    attrs = {
+        "cuda": attr.string(doc = "The CUDA version it is built with."),
+        "python": attr.string(doc = "The Python it is for."),
+        "version": attr.string(mandatory = True, doc = "Its version."),
+        "where": attr.string(mandatory = True, doc = "Where it comes from, in words."),
+    },
+    provides = [TorchInfo],
+)
 
 def _torch_cc_impl(ctx):
     return [
         ctx.attr.cc[CcInfo],
         ctx.attr.info[TorchInfo],
-        DefaultInfo(files = ctx.attr.about[DefaultInfo].files),
+        DefaultInfo(files = depset(ctx.files.about)),
     ]
 
 torch_cc = rule(
     implementation = _torch_cc_impl,
-    doc = "PyTorch from targets for each of its sides.",
+    doc = "PyTorch in a repository of its own, whose BUILD file the fetching rule writes.",
     attrs = {
-        "about": attr.label(mandatory = True, doc = "torch/version.py and, as far as there is one, the licence."),
+        "about": attr.label_list(mandatory = True, allow_files = True, doc = "torch/version.py and, as far as there is one, the licence."),
         "cc": attr.label(mandatory = True, providers = [CcInfo], doc = "Headers and libraries, libtorch_python among them."),
         "info": attr.label(mandatory = True, providers = [TorchInfo], doc = "What it is."),
     },

@@ -1,32 +1,33 @@
 """PyTorch: what a build needs of it, as C++ targets, and the package itself for tests; from a release's locked wheel."""
 
-load("//config:problems.bzl", "FETCHED_TORCH")
-load("//third_party/python:interpreters.bzl", "find_interpreter")
-load("//third_party/wheels:wheels.bzl", "PIP_PYTHONS", "download_wheels")
-load(":info.bzl", "torch_facts")
+load("//bazel/lib:installed_torch.bzl", "cxx11_abi", "torch_facts")
+load("//bazel/lib:problems.bzl", "FETCHED_TORCH")
+load("//third_party/pip:wheels.bzl", "download_wheels")
 
 # All targets that others name.
-TARGETS = ["about", "info", "package", "pybind11", "torch", "torch_python"]
+TARGETS = ["pybind11", "torch_cc", "torch_py"]
 
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load("@rules_python//python:defs.bzl", "py_library")
-load("{info_bzl}", "torch_info")
+load("{defs_bzl}", "torch_cc", "torch_info")
 
 package(default_visibility = ["//visibility:public"])
 
-torch_info(
-    name = "info",
-    version = "{version}",
-    cuda = "{cuda}",
-    python = "{python}",
-    where = "{where}",
+# What extension modules are compiled against.
+torch_cc(
+    name = "torch_cc",
+    about = ["torch/version.py"] + glob(["torch-*.dist-info/**/LICENSE"], allow_empty = True),
+    cc = ":torch_python",
+    info = ":info",
 )
 
-# For what is compiled against it.
-filegroup(
-    name = "about",
-    srcs = ["torch/version.py"] + glob(["torch-*.dist-info/**/LICENSE"], allow_empty = True),
+torch_info(
+    name = "info",
+    cuda = "{cuda}",
+    python = "{python}",
+    version = "{version}",
+    where = "{where}",
 )
 
 # One pybind11 per module: the copy torch was built with, or its type casters do not fit.
@@ -64,27 +65,20 @@ _LIBRARIES = [
     "torch/lib/libc10_cuda.so",
     "torch/lib/libtorch.so",
     "torch/lib/libtorch_cpu.so",
+    "torch/lib/libtorch_python.so",
 ]
 
-# For C++ code that uses tensors. Without libtorch_python, which needs the symbols of a Python interpreter.
 cc_library(
-    name = "torch",
+    name = "torch_python",
     additional_linker_inputs = _LIBRARIES,
     linkopts = ["$(location {})".format(library) for library in _LIBRARIES],
+    visibility = ["//visibility:private"],
     deps = [":headers"],
 )
 
-# For Python extension modules.
-cc_library(
-    name = "torch_python",
-    additional_linker_inputs = ["torch/lib/libtorch_python.so"],
-    linkopts = ["$(location torch/lib/libtorch_python.so)"],
-    deps = [":torch"],
-)
-
-# The package, without what it needs at run time and without headers.
+# torch as Python code imports it, with all it needs.
 py_library(
-    name = "package",
+    name = "torch_py",
     srcs = glob(
         [
             "functorch/**/*.py",
@@ -110,44 +104,21 @@ py_library(
         exclude = ["**/* *"],
     ),
     imports = ["."],
+    deps = ["{runtime}"],
 )
 """
 
-# c10::detail::torchCheckFail takes a std::string, so its mangled name tells which one. (That the library holds names of the
-# new one somewhere says nothing: it may hold parts of the C++ library.)
-_CXX11_ABI_PROBE = """
-import sys
-data = open(sys.argv[1], "rb").read()
-print(int(b"torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string" in data))
-"""
-
-def cxx11_abi(rctx, python, library):
-    """Which std::string a PyTorch is compiled with.
-
-    Args:
-      rctx: the repository context.
-      python: path of an interpreter that can read files.
-      library: path of its libc10.so.
-
-    Returns:
-      `(abi, error)`: "1" for the C++11 one or "0" for the old one, and None; or None and what went wrong.
-    """
-    probe = rctx.execute([python, "-c", _CXX11_ABI_PROBE, library])
-    if probe.return_code != 0:
-        return None, "cannot read {}: {}".format(library, probe.stderr)
-    return probe.stdout.strip(), None
-
-def declare_torch_targets(rctx, python, cpython, where, more = ""):
+def declare_torch_targets(rctx, cpython, where, runtime, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
     Args:
       rctx: the repository context.
-      python: path of an interpreter that can read files.
       cpython: the Python version PyTorch is for, such as "3.11"; "" if that is not known.
       where: where it comes from, in words.
+      runtime: label of what importing torch needs besides.
       more: appended to the file.
     """
-    abi, error = cxx11_abi(rctx, python, "torch/lib/libc10.so")
+    abi, error = cxx11_abi(rctx, "torch/lib/libc10.so")
     if error:
         fail(error)
     facts = torch_facts(rctx.read("torch/version.py"))
@@ -155,8 +126,9 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
     for name, value in {
         "cuda": facts.cuda,
         "cxx11_abi": abi,
-        "info_bzl": str(Label(":info.bzl")),
+        "defs_bzl": str(Label(":defs.bzl")),
         "python": cpython,
+        "runtime": runtime,
         "version": facts.version,
         "where": where,
     }.items():
@@ -164,9 +136,8 @@ def declare_torch_targets(rctx, python, cpython, where, more = ""):
     rctx.file("BUILD.bazel", text + more, executable = False)
 
 def _torch_repo_impl(rctx):
-    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
-    python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    declare_torch_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH)
+    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, ".")
+    declare_torch_targets(rctx, rctx.attr.python_version, FETCHED_TORCH, "@{}//:site_packages".format(rctx.attr.runtime))
 
 torch_repo = repository_rule(
     implementation = _torch_repo_impl,
@@ -174,6 +145,6 @@ torch_repo = repository_rule(
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Lock file that has torch."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
-        "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheel is for."),
+        "runtime": attr.string(mandatory = True, doc = "Name of the repository of what importing torch needs besides."),
     },
 )

@@ -1,0 +1,32 @@
+"""Looks at the machine's C++ compilers and its GPU, for repository rules."""
+
+def ask_compiler(rctx, name):
+    """Asks a C++ compiler what it is.
+
+    Args:
+      rctx: the repository context.
+      name: on PATH, or its absolute path.
+
+    Returns:
+      A dict with `kind` ("gcc" or "clang"), `path` and `version`; None if there is none or it does not answer.
+    """
+    path = rctx.path(name) if name.startswith("/") else rctx.which(name)
+    if not path or not path.exists:
+        return None
+    version = rctx.execute([path, "-dumpfullversion", "-dumpversion"], timeout = 60)
+    about = rctx.execute([path, "--version"], timeout = 60)
+    if version.return_code != 0 or about.return_code != 0:
+        return None
+    return {
+        "kind": "clang" if "clang" in about.stdout else "gcc",
+        "path": str(path),
+        "version": version.stdout.strip(),
+    }
+
+def host_compiler_name(rctx):
+    """The compiler that Bazel's own detection takes: what CC names, else gcc."""
+    return rctx.os.environ.get("CC") or "gcc"
+
+def has_gpu(rctx):
+    """Whether there is the driver's device file: a container that may use a GPU has it."""
+    return rctx.path("/dev/nvidiactl").exists

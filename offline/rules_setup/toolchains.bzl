@@ -1,0 +1,1 @@
+../../bazel/workspace/toolchains.bzl
