@@ -6,7 +6,9 @@ Every one is fetched only when a target that needs it is built.
 load("//bazel/lib:hub.bzl", "hub_repo")
 load(
     "//third_party:versions.bzl",
+    "ALONE_PACKAGES",
     "BUILDIFIER",
+    "CHECKPOINT_PACKAGES",
     "CUDA_BINARY_TOOLS",
     "DEFAULT_PYTHON",
     "EXTRA_PACKAGES",
@@ -49,6 +51,20 @@ def awq_dev_dependencies():
                 packages = packages + EXTRA_PACKAGES.get(version, []),
                 python_version = version,
             )
+        for name, packages in CHECKPOINT_PACKAGES.items():
+            wheels_repo(
+                name = "awq_{}_{}".format(name, python_tag(version)),
+                lock = wheels_lock("checkpoint", version),
+                packages = packages,
+                python_version = version,
+            )
+    for name, packages in ALONE_PACKAGES.items():
+        wheels_repo(
+            name = "awq_" + name,
+            lock = wheels_lock("alone"),
+            packages = packages,
+            python_version = DEFAULT_PYTHON,
+        )
     hub_repo(name = "awq_packages", bzl = Label("//toolchains/python:packages.bzl"), macro = "package_targets")
     for name, packages in {
         "awq_cuda_binary_tools": CUDA_BINARY_TOOLS,

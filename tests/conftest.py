@@ -6,6 +6,7 @@ torch is imported where it is used, because tests of the build run without it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pathlib
 import sys
 from types import ModuleType
@@ -31,6 +32,15 @@ collect_ignore_glob = [
     "rules/*",
     "wheel_test.py",
 ]
+
+# Bazel brings the packages that these need; where one is not installed, a plain `pytest tests` leaves them out.
+_NEEDED = {
+    "safetensors": ["checkpoint_*test.py", "generate_test.py", "smollm2_test.py", "transformers_test.py"],
+    "transformers": ["generate_test.py", "smollm2_test.py", "transformers_test.py"],
+}
+for _package, _files in _NEEDED.items():
+    if importlib.util.find_spec(_package) is None:
+        collect_ignore_glob += _files
 
 
 def pytest_configure(config: pytest.Config) -> None:

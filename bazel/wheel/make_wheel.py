@@ -190,6 +190,12 @@ def main(description: str, output: str) -> None:
         "Classifier: Programming Language :: Python :: 3",
         f"Requires-Python: >={wanted['requires_python']}",
         f"Requires-Dist: torch=={torch}",
+        *(f"Provides-Extra: {extra}" for extra in sorted(wanted["extras"])),
+        *(
+            f"Requires-Dist: {what}; extra == '{extra}'"
+            for extra in sorted(wanted["extras"])
+            for what in wanted["extras"][extra]
+        ),
         "Description-Content-Type: text/markdown",
         "",
         text(wanted["readme"]),

@@ -145,6 +145,9 @@ def _python_module(name: str, *, like_the_compiled: bool = False) -> Iterator[st
     yield _source(path)
     for exported in module.exports or []:
         member = module[str(exported)]
+        if isinstance(member, griffe.Alias):  # defined in a private module
+            home, _, own_name = member.target_path.rpartition(".")
+            member = read(f"python/{home.replace('.', '/')}.py")[own_name]
         if isinstance(member, griffe.Attribute):
             continue  # the module's docstring says what it is
         assert member.docstring, f"{name}.{exported} has no docstring"
@@ -155,6 +158,9 @@ def _python_module(name: str, *, like_the_compiled: bool = False) -> Iterator[st
         else:
             yield f"### {exported}"
             yield from _docstring(member.docstring.value)
+            for method in member.functions.values():
+                if not method.name.startswith("_") and method.docstring:
+                    yield from _function(method, method.docstring.value, 4)
 
 
 def python_package() -> str:
@@ -167,6 +173,9 @@ def python_package() -> str:
             "# awq_kernels",
             *_docstring(package.docstring.value),
             *_python_module("awq_kernels.packing"),
+            *_python_module("awq_kernels.nn"),
+            *_python_module("awq_kernels.checkpoint"),
+            *_python_module("awq_kernels.transformers"),
             *_python_module("awq_kernels.reference", like_the_compiled=True),
             *_python_module("awq_kernels.ops"),
         ]

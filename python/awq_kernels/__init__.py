@@ -2,7 +2,8 @@
 
 `awq_kernels.packing` turns weights into the tensors that the kernels read (its names are also importable from here),
 `awq_kernels.reference` states in PyTorch what each function computes, and importing `awq_kernels.ops` registers them
-as `torch.ops.awq.*`, so that `torch.compile` can trace through them.
+as `torch.ops.awq.*`, so that `torch.compile` can trace through them. `awq_kernels.nn` has a linear layer,
+`awq_kernels.checkpoint` reads checkpoints of others, and `awq_kernels.transformers` loads them as models.
 """
 
 from awq_kernels.packing import (
@@ -14,6 +15,7 @@ from awq_kernels.packing import (
     pack_v2,
     padded_groups,
     quantize,
+    shard,
     unpack_v1,
     unpack_v2,
     v1_to_v2,
@@ -28,6 +30,7 @@ __all__ = [
     "pack_v2",
     "padded_groups",
     "quantize",
+    "shard",
     "unpack_v1",
     "unpack_v2",
     "v1_to_v2",

@@ -6,6 +6,9 @@
 N counts output channels, K input channels; each run of G (`group_size`) values along K shares one scale and one zero
 point: `w[n, k] = scales[n, k // G] * (q[n, k] - zero_points[n, k // G])`. Every function works on the device of its
 arguments and leaves them unchanged.
+
+The three classes compare by identity. `torch.save` writes them; `torch.load(..., weights_only=True)` reads them back
+once this module is imported (PyTorch 2.4 and newer).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ __all__ = [
     "pack_v2",
     "padded_groups",
     "quantize",
+    "shard",
     "unpack_v1",
     "unpack_v2",
     "v1_to_v2",
@@ -38,7 +42,7 @@ _SCALE_DTYPES = (torch.float16, torch.bfloat16)
 _CODE_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantizedWeight:
     """A weight matrix in 4-bit codes, before any packing.
 
@@ -55,7 +59,7 @@ class QuantizedWeight:
     group_size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PackedV1:
     """Layout v1, as `gemv_forward_cuda` and `gemm_forward_cuda` take it.
 
@@ -72,7 +76,7 @@ class PackedV1:
     group_size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PackedV2:
     """Layout v2, as `gemv_forward_cuda_new` and `gemm_forward_cuda_new` take it.
 
@@ -87,6 +91,10 @@ class PackedV2:
     scales: torch.Tensor
     zeros: torch.Tensor
     group_size: int
+
+
+if hasattr(torch.serialization, "add_safe_globals"):
+    torch.serialization.add_safe_globals([QuantizedWeight, PackedV1, PackedV2])
 
 
 def padded_groups(k: int, group_size: int) -> int:
@@ -254,15 +262,7 @@ def pack_v2(weight: QuantizedWeight) -> PackedV2:
     """
     n, k = _check_quantized("pack_v2", weight, GROUP_SIZES_V2)
     _require_interleavable("pack_v2", n, k)
-    groups, rows = k // weight.group_size, padded_groups(k, weight.group_size)
-    offsets = (-weight.scales.float() * weight.zero_points.float()).to(weight.scales.dtype)
-    if not bool(torch.isfinite(offsets).all()):
-        raise ValueError(f"pack_v2: scales * zero_points must fit {_name(offsets.dtype)}, got inf or nan")
-    scales = weight.scales.new_zeros(rows, n)
-    scales[:groups] = weight.scales.t()
-    zeros = torch.zeros_like(scales)
-    zeros[:groups] = offsets.t()
-    return PackedV2(_pack_kernel_v2(weight.q.to(torch.uint8)), scales, zeros, weight.group_size)
+    return _pack_v2(weight)
 
 
 @torch.no_grad()
@@ -301,6 +301,55 @@ def v1_to_v2(packed: PackedV1) -> PackedV2:
     return pack_v2(unpack_v1(packed))
 
 
+@torch.no_grad()
+def shard(packed: PackedV2, dim: int, rank: int, world: int) -> PackedV2:
+    """One of `world` equal parts of a weight, for tensor parallelism.
+
+    Args:
+        packed: the whole weight [N, K].
+        dim: 0 cuts output channels (`w[rank * N / world : (rank + 1) * N / world]`), 1 cuts input channels.
+        rank: which part, 0 to `world - 1`.
+        world: the number of parts.
+
+    Returns:
+        New tensors on the weight's device. The parts of dimension 0 give parts of the product, which are to be
+        concatenated; those of dimension 1 take parts of the input and give summands of the product.
+
+    Raises:
+        TypeError: an argument is of the wrong Python type.
+        ValueError: the tensors do not fit together, `dim` or `rank` is out of range, or a cut would go through a
+            quad of rows (N / world no multiple of 4), a step of 64 along K or a group.
+    """
+    if not isinstance(packed, PackedV2):
+        raise TypeError(f"shard: packed must be a PackedV2, got {type(packed).__name__}")
+    for name, value in (("dim", dim), ("rank", rank), ("world", world)):
+        if not isinstance(value, int):
+            raise TypeError(f"shard: {name} must be an int, got {type(value).__name__}")
+    n, k = _check_v2("shard", packed)
+    if dim not in (0, 1):
+        raise ValueError(f"shard: dim must be 0 (N) or 1 (K), got {dim}")
+    if world < 1 or not 0 <= rank < world:
+        raise ValueError(f"shard: rank must be in 0..world - 1 and world positive, got rank {rank} of {world}")
+    name, size, unit = ("N", n, ROW_INTERLEAVE) if dim == 0 else ("K", k, max(K_STEP, packed.group_size))
+    if size % (world * unit) != 0:
+        raise ValueError(
+            f"shard: {name} / world must be a multiple of {unit}, got {name} = {size} and world = {world}"
+            + ("" if dim == 0 else f" (group_size {packed.group_size}, {K_STEP} values of K per step)")
+        )
+    part = size // world
+    first, last = rank * part, (rank + 1) * part
+    if dim == 0:
+        kernel = packed.kernel[first // ROW_INTERLEAVE : last // ROW_INTERLEAVE]
+        scales, zeros = packed.scales[:, first:last], packed.zeros[:, first:last]
+        return PackedV2(kernel.clone(), scales.contiguous(), zeros.contiguous(), packed.group_size)
+    groups = slice(first // packed.group_size, last // packed.group_size)
+    padded = padded_groups(part, packed.group_size)
+    scales, zeros = packed.scales.new_zeros(padded, n), packed.zeros.new_zeros(padded, n)
+    scales[: part // packed.group_size] = packed.scales[groups]
+    zeros[: part // packed.group_size] = packed.zeros[groups]
+    return PackedV2(packed.kernel[:, first:last].contiguous(), scales, zeros, packed.group_size)
+
+
 def _pack_nibbles(codes: torch.Tensor, word: torch.dtype) -> torch.Tensor:
     """uint8 [..., n] of 0..15 -> words, the first in the lowest nibble (hosts and GPUs are little-endian)."""
     pairs = codes.reshape(*codes.shape[:-1], -1, 2)
@@ -309,8 +358,24 @@ def _pack_nibbles(codes: torch.Tensor, word: torch.dtype) -> torch.Tensor:
 
 def _unpack_nibbles(words: torch.Tensor) -> torch.Tensor:
     """The inverse of `_pack_nibbles`."""
-    octets = words.contiguous().view(torch.uint8)
-    return torch.stack((octets & MAX_CODE, octets >> 4), dim=-1).flatten(-2)
+    # Flat, because a contiguous tensor with a dimension of one element may have any stride there, and view wants 1.
+    octets = words.contiguous().flatten().view(torch.uint8)
+    codes = torch.stack((octets & MAX_CODE, octets >> 4), dim=-1)
+    return codes.reshape(*words.shape[:-1], words.shape[-1] * words.itemsize * 2)
+
+
+def _pack_v2(weight: QuantizedWeight) -> PackedV2:
+    """`pack_v2` of what is known to be codes; reading all of them to check takes a quarter of the time."""
+    n, k = weight.q.shape
+    groups, rows = k // weight.group_size, padded_groups(k, weight.group_size)
+    offsets = (-weight.scales.float() * weight.zero_points.float()).to(weight.scales.dtype)
+    if not bool(torch.isfinite(offsets).all()):
+        raise ValueError(f"pack_v2: scales * zero_points must fit {_name(offsets.dtype)}, got inf or nan")
+    scales = weight.scales.new_zeros(rows, n)
+    scales[:groups] = weight.scales.t()
+    zeros = torch.zeros_like(scales)
+    zeros[:groups] = offsets.t()
+    return PackedV2(_pack_kernel_v2(weight.q.to(torch.uint8)), scales, zeros, weight.group_size)
 
 
 def _pack_kernel_v2(q: torch.Tensor) -> torch.Tensor:

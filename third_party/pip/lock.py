@@ -48,6 +48,7 @@ def resolve(uv: str, requirements: pathlib.Path, version: str, cpu: str) -> list
         "--no-header",
         "--format=pylock.toml",
         "--only-binary=:all:",
+        *(["--no-deps"] if requirements.stem == "alone" else []),  # fetched for the files in them
         f"--python-version={version}",
         f"--python-platform={cpu}-manylinux_2_{GLIBC_MINOR}",
         str(requirements),
