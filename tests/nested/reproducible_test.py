@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,7 +36,8 @@ def foreign_machine(folder: pathlib.Path) -> dict[str, str]:
     (cuda / "python" / "torch.py").write_text("raise SystemExit('a torch of the machine')\n")
     headers, libraries = str(cuda / "include"), str(cuda / "lib64")
     return {
-        "PATH": f"{cuda / 'bin'}:{os.environ['PATH']}",
+        # The Python that runs this test is the one that the roots stand in for, also where another one comes first.
+        "PATH": f"{cuda / 'bin'}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
         "CC": str(cuda / "bin/cc"),
         "CUDA_HOME": str(cuda),
         "CUDA_PATH": str(cuda),

@@ -57,7 +57,8 @@ class Root:
         merged = not (self.folder / "bin").exists()  # newer Debians have nothing but links outside /usr
         system = self.folder / "usr" if merged else self.folder
         places = [(self.folder / "usr", "/usr"), *((system / name, f"/{name}") for name in ("bin", "lib", "lib64"))]
-        places.append((self.python, os.path.realpath(sys.executable)))
+        # Programs name the interpreter by the path at which it was found, which may be a link.
+        places += [(self.python, name) for name in {sys.executable, os.path.realpath(sys.executable)}]
         return [(str(source), target) for source, target in places]
 
     def sandbox(self) -> list[str]:
