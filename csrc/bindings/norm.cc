@@ -60,7 +60,7 @@ void rms_norm_general(const Arguments& args) {
 
 }  // namespace
 
-void define_norm(py::module_& module) {
+void define_norm(Module& module) {
   define<kLayerNormForward>(module, layernorm_forward);
   define<kRmsNormGeneral>(module, rms_norm_general);
 }
