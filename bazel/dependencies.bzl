@@ -4,7 +4,7 @@ Every one is fetched only when a target that needs it is built.
 """
 
 load("//bazel/lib:hub.bzl", "hub_repo")
-load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES", "TORCH_UNUSED_PACKAGES", "torch_lock")
+load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES", "TORCH_UNUSED_PACKAGES", "torch_lock", "wheels_lock")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/pip:wheels.bzl", "wheels_repo")
 load("//third_party/torch:torch.bzl", "torch_repo")
@@ -19,7 +19,7 @@ def _cuda_repositories():
         for cpu in PROCESSORS:
             name = "awq_cuda_{}_{}".format(version.replace(".", "_"), cpu)
             if hasattr(toolkit, "lock"):
-                wheels_toolkit_repo(name = name, cpu = cpu, lock = toolkit.lock, version = version)
+                wheels_toolkit_repo(name = name, lock = wheels_lock(toolkit.lock, cpu = cpu), version = version)
             else:
                 redist_toolkit_repo(
                     name = name,
@@ -35,17 +35,15 @@ def _torch_repositories():
     for torch, release in TORCH_RELEASES.items():
         for python in release.pythons:
             for cpu in PROCESSORS:
-                lock = torch_lock(torch, python)
+                lock = torch_lock(torch, python, cpu)
                 torch_repo(
                     name = torch_repo_name("torch", torch, python, cpu),
-                    cpu = cpu,
                     lock = lock,
                     python_version = python,
                     runtime = torch_repo_name("torch_runtime", torch, python, cpu),
                 )
                 wheels_repo(
                     name = torch_repo_name("torch_runtime", torch, python, cpu),
-                    cpu = cpu,
                     exclude = TORCH_UNUSED_PACKAGES + ["torch"],
                     lock = lock,
                     python_version = python,

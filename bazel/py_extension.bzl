@@ -4,19 +4,40 @@ The macro's interface follows rules_python's experimental `py_extension`, which 
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//toolchains/python:by_python.bzl", "by_python")
 load(":copts.bzl", "CXX_COPTS")
+
+# Some linkers (gold 2.35 with CUDA 13's static runtime) leave the table empty by which exceptions find their handlers: Python then
+# ends at the first wrong argument. An empty table has 8 bytes. A toolchain without objdump is taken at its word.
+_CHECK_AND_COPY = """
+if sections=$("$1" -h "$2" 2>/dev/null); then
+  size=0
+  while read -r _ name bytes _; do
+    if [ "$name" = .eh_frame_hdr ]; then size=$((0x$bytes)); fi
+  done <<<"$sections"
+  if [ $size -le 8 ]; then
+    echo "the linker made a module that cannot throw exceptions" >&2
+    echo "  found:    no unwind table in $2 (.eh_frame_hdr of $size bytes)" >&2
+    echo "  expected: one entry for each function" >&2
+    echo "  cure:     leave out --config=host_gcc, or link with another linker: --linkopt=-fuse-ld=bfd --features=-supports_start_end_lib" >&2
+    exit 1
+  fi
+fi
+cp -f "$2" "$3"
+"""
 
 def _py_extension_impl(ctx):
     # CPython looks for these names, the first before the second, and takes no module of another version. A copy, because a
     # link would lead to the library of whichever Python version was built last.
     suffix = "{}-{}-linux-gnu".format(ctx.attr.python_tag, ctx.attr.cpu) if ctx.attr.python_tag else "abi3"
     module = ctx.actions.declare_file("{}.{}.so".format(ctx.attr.module_name, suffix))
+    cc_toolchain = find_cc_toolchain(ctx)
     ctx.actions.run_shell(
-        command = 'cp -f "$1" "$2"',
-        arguments = [ctx.file.library.path, module.path],
-        inputs = [ctx.file.library],
+        command = _CHECK_AND_COPY,
+        arguments = [cc_toolchain.objdump_executable, ctx.file.library.path, module.path],
+        inputs = depset([ctx.file.library], transitive = [cc_toolchain.all_files]),
         outputs = [module],
         mnemonic = "PyExtensionName",
         progress_message = "Naming " + module.short_path,
@@ -29,7 +50,7 @@ def _py_extension_impl(ctx):
             ctx.actions.symlink(output = link, target_file = stub)
             stub = link
         stubs.append(stub)
-    workspace = ctx.label.workspace_name or ctx.workspace_name
+    workspace = ctx.label.repo_name or ctx.workspace_name
     return [
         # In bzlmod the main repository's name is empty; runfiles call it by ctx.workspace_name.
         DefaultInfo(
@@ -44,7 +65,7 @@ def _py_extension_impl(ctx):
 
 _py_extension = rule(
     implementation = _py_extension_impl,
-    doc = "Gives a shared library the file name and the providers of a Python extension module.",
+    doc = "Gives a shared library the file name and the providers of a Python extension module, once it is seen to be able to throw.",
     attrs = {
         "cpu": attr.string(mandatory = True, doc = "Processor, as in the module's file name."),
         "library": attr.label(mandatory = True, allow_single_file = True, doc = "The shared library."),
@@ -52,6 +73,7 @@ _py_extension = rule(
         "python_tag": attr.string(doc = "Interpreter tag, such as cpython-311; none for CPython's limited API."),
         "stubs": attr.label_list(allow_files = [".pyi"], doc = "Type stubs."),
     },
+    toolchains = use_cc_toolchain(),
 )
 
 # An installed module lies beside torch in site-packages, or in a folder there.

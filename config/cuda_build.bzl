@@ -14,6 +14,7 @@ load(
 load("//bazel/lib:cuda_versions.bzl", "parse_version")
 load("//bazel/lib:problems.bzl", "FETCHED_TOOLKIT", "REGISTERED_TOOLKIT", "format_problem")
 load("//third_party:versions.bzl", "OFFERS")
+load("//toolchains/cc/gcc:config.bzl", "GCC_IDENTIFIER")
 load("//toolchains/cuda:info.bzl", "InstalledToolkitInfo")
 
 CudaBuildInfo = provider(
@@ -39,6 +40,14 @@ def _toolkit(ctx, cuda):
         return None if found else parse_version(text), REGISTERED_TOOLKIT, found
     return parse_version(cuda), FETCHED_TOOLKIT, None
 
+def _check_compiler(toolchain, cuda):
+    """Whether nvcc accepts the C++ compiler. A toolchain of the user's own is the user's care."""
+    if toolchain.toolchain_id.startswith(GCC_IDENTIFIER):
+        return check_host_compiler("gcc", toolchain.toolchain_id.removeprefix(GCC_IDENTIFIER), None, cuda)
+    if toolchain.toolchain_id == "local" and HOST_COMPILER:  # Bazel's own detection
+        return check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], cuda)
+    return None
+
 def _cuda_build_impl(ctx):
     cuda = ctx.attr.cuda[BuildSettingInfo].value
     version, where, found = _toolkit(ctx, cuda)
@@ -49,9 +58,8 @@ def _cuda_build_impl(ctx):
         compiler = toolchain.compiler_executable
         found = check_toolchain(getattr(compiler, "path", compiler), cuda)
 
-    # Bazel's own detection of a compiler; a toolchain of the user's is the user's care.
-    if not found and find_cc_toolchain(ctx).toolchain_id == "local" and HOST_COMPILER:
-        found = check_host_compiler(HOST_COMPILER["kind"], HOST_COMPILER["version"], HOST_COMPILER["path"], version)
+    if not found:
+        found = _check_compiler(find_cc_toolchain(ctx), version)
     archs = None
     if not found:
         archs, found = select_archs(

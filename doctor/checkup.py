@@ -11,7 +11,6 @@ import pathlib
 import platform
 import re
 import shutil
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,11 +117,19 @@ class Checkup:
         if not self._information["python_is_installed"]:
             finding.summary = f"{version}, which rules_python brings along"
             return finding
-        interpreter, reasons = self._interpreters["find_interpreter"](self._rctx, [version], ["headers"])
+        from_debian = version in self._versions["DEBIAN_PYTHONS"]
+        interpreter, reasons = self._interpreters["find_interpreter"](
+            self._rctx, version, [] if from_debian else ["headers"]
+        )
+        if not interpreter and from_debian:
+            finding.summary = f"{version} from Debian's packages, which the build brings along"
+            return finding
         if not interpreter:
-            return self._refuse(finding, self._problems["no_python"](version, reasons))
-        finding.summary = f"{version}, {interpreter.path}, headers in {interpreter.include}"
-        finding.facts |= {"interpreter": interpreter.path, "headers": interpreter.include}
+            cures = self._interpreters["python_cures"](self._rctx, version)
+            return self._refuse(finding, self._problems["no_python"](version, reasons, cures))
+        headers = interpreter.include if interpreter.has_headers else None
+        finding.summary = f"{version}, {interpreter.path}, headers {f'in {headers}' if headers else 'from Debian'}"
+        finding.facts |= {"interpreter": interpreter.path, "headers": headers}
         return finding
 
     def _pip(self) -> Finding:
@@ -133,12 +140,10 @@ class Checkup:
             needed.append("CUDA " + cuda)
         if self._settings["torch"] != "local":
             needed.append("PyTorch " + self._settings["torch"])
-        interpreter, reasons = self._interpreters["find_interpreter"](
-            self._rctx, self._interpreters["PIP_PYTHONS"], ["pip"]
-        )
+        interpreter, reasons = self._interpreters["find_pip"](self._rctx)
         if interpreter:
-            finding.summary = f"of {interpreter.path}, fetches {', '.join([*needed, 'test packages'])}"
-            finding.facts["interpreter"] = interpreter.path
+            finding.summary = f"of {interpreter}, fetches {', '.join([*needed, 'test packages'])}"
+            finding.facts["interpreter"] = interpreter
             return finding
         problem = self._problems["no_pip"](", ".join(needed or ["test packages"]), reasons)
         return self._refuse(finding, problem, PROBLEM if needed else WARNING)
@@ -210,9 +215,10 @@ class Checkup:
         return notes
 
     def _host_compiler(self) -> Finding:
-        processor = self._information["processor"]
-        if processor not in ("", platform.machine()):
-            return self._cross_compiler(processor)
+        # The machine's is for the machine itself alone.
+        for_another = self._information["processor"] not in ("", platform.machine())
+        if platform.machine() == "x86_64" and (for_another or self._settings["compiler"] != "local"):
+            return self._fetched_compiler()
         finding = Finding("host_compiler", "C++ compiler", OK, "", notes=self._compilers_here())
         name = self._compilers["host_compiler_name"](self._rctx)
         compiler = self._compilers["ask_compiler"](self._rctx, name)
@@ -246,23 +252,24 @@ class Checkup:
             finding.verdict = SKIPPED
             finding.summary += " (whether it fits is not known: no CUDA toolkit)"
             return finding
-        version, _ = self._toolkit
-        problem = self._checks["check_host_compiler"](compiler["kind"], compiler["version"], compiler["path"], version)
-        if problem:
-            return self._refuse(finding, problem)
-        oldest, newest = self._cuda["host_compiler_range"](compiler["kind"], version)
-        finding.summary += f"; CUDA {_version_text(version)} takes {oldest} to {newest}"
-        finding.facts |= {"oldest": oldest, "newest": newest}
+        return self._check_compiler(finding, self._toolkit[0])
+
+    def _fetched_compiler(self) -> Finding:
+        version = self._versions["GCC_VERSION"]
+        finding = Finding("host_compiler", "C++ compiler", OK, f"gcc {version}, which the build brings along")
+        finding.facts = {"kind": "gcc", "path": None, "version": version}
+        if self._toolkit:
+            self._check_compiler(finding, self._toolkit[0])
         return finding
 
-    def _cross_compiler(self, processor: str) -> Finding:
-        finding = Finding("host_compiler", "C++ compiler", OK, "")
-        name = self._compilers["cross_gcc_name"](processor)
-        compiler = self._compilers["ask_compiler"](self._rctx, name)
-        if not compiler:
-            return self._refuse(finding, self._checks["no_cross_compiler"](processor, name))
-        finding.summary = f"{name} {compiler['version']}, {compiler['path']}, for modules that run on {processor}"
-        finding.facts = dict(compiler)
+    def _check_compiler(self, finding: Finding, cuda: tuple[int, int]) -> Finding:
+        kind, version, path = (finding.facts[fact] for fact in ("kind", "version", "path"))
+        problem = self._checks["check_host_compiler"](kind, version, path, cuda)
+        if problem:
+            return self._refuse(finding, problem)
+        oldest, newest = self._cuda["host_compiler_range"](kind, cuda)
+        finding.summary += f"; CUDA {_version_text(cuda)} takes {oldest} to {newest}"
+        finding.facts |= {"oldest": oldest, "newest": newest}
         return finding
 
     def _compilers_here(self) -> list[str]:
@@ -307,7 +314,7 @@ class Checkup:
         problem = problem or self._checks["check_torch_python"](its_python, python, where)
         if problem:
             return self._refuse(finding, problem)
-        abi, error = self._torch["cxx11_abi"](self._rctx, sys.executable, f"{folder}/torch/lib/libc10.so")
+        abi, error = self._torch["cxx11_abi"](self._rctx, f"{folder}/torch/lib/libc10.so")
         if error:
             return self._refuse(
                 finding,

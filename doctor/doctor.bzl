@@ -7,7 +7,6 @@ load(
     "PYTHON_IS_INSTALLED",
 )
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//third_party:versions.bzl", "PYTHON_VERSIONS")
 
 def _selected_settings_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
@@ -42,12 +41,15 @@ _LAUNCHER = """\
 #!/bin/sh
 runfiles=$0.runfiles
 [ -d "$runfiles" ] || runfiles=$RUNFILES_DIR # among the files of another program
-for python in {pythons}; do
-  if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
-    exec "$python" -E -s -B "$runfiles/{main}" --settings "$runfiles/{settings}" "$@"
-  fi
+IFS=:
+for folder in $PATH /usr/bin; do
+  for python in "$folder"/python3 "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]; do
+    if "$python" -E -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+      exec "$python" -E -s -B "$runfiles/{main}" --settings "$runfiles/{settings}" "$@"
+    fi
+  done
 done
-echo "doctor: needs Python 3.9 or newer; tried: {pythons}" >&2
+echo "doctor: needs Python 3.9 or newer, on PATH or as /usr/bin/python3" >&2
 exit 1
 """
 
@@ -58,10 +60,8 @@ def _runfiles_path(ctx, file):
 
 def _machine_python_binary_impl(ctx):
     launcher = ctx.actions.declare_file(ctx.label.name)
-    pythons = ["python3"] + ["python" + v for v in reversed(PYTHON_VERSIONS)] + ["python3.9", "/usr/bin/python3"]
     ctx.actions.write(launcher, _LAUNCHER.format(
         main = _runfiles_path(ctx, ctx.file.main),
-        pythons = " ".join(pythons),
         settings = _runfiles_path(ctx, ctx.file.settings),
     ), is_executable = True)
     return DefaultInfo(

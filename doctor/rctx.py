@@ -34,8 +34,8 @@ class Path:
         """A file in this folder, whether it is there or not."""
         return Path(self._path / name)
 
-    def readdir(self) -> list[Path]:
-        """What is in this folder."""
+    def readdir(self, watch: str = "auto") -> list[Path]:
+        """What is in this folder. Nothing is watched: the doctor looks once."""
         try:
             return [Path(path) for path in self._path.iterdir()]
         except OSError:
@@ -52,6 +52,13 @@ class RepositoryContext:
     def path(self, path: str | Path) -> Path:
         """A path object."""
         return path if isinstance(path, Path) else Path(path)
+
+    def watch(self, path: str | Path) -> None:
+        """Nothing: the doctor looks once."""
+
+    def read(self, path: str | Path) -> str:
+        """A file's bytes, each as one character."""
+        return pathlib.Path(str(path)).read_text(encoding="latin-1")
 
     def which(self, name: str) -> Path | None:
         """The program of that name on PATH."""

@@ -48,7 +48,7 @@ def test_unit_tests_of_the_build(name: str) -> None:
         ("//bazel/lib:compilers.bzl", ["ask_compiler", "has_gpu"]),
         ("//bazel/lib:installed_toolkit.bzl", ["find_toolkit", "USUAL_PLACE"]),
         ("//bazel/lib:installed_torch.bzl", ["find_torch", "torch_facts", "cxx11_abi"]),
-        ("//bazel/lib:interpreters.bzl", ["find_interpreter", "PIP_PYTHONS"]),
+        ("//bazel/lib:interpreters.bzl", ["find_interpreter", "find_pip"]),
     ],
 )
 def test_files_that_the_doctor_uses_load(label: str, names: list[str]) -> None:

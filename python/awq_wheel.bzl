@@ -1,7 +1,7 @@
 """What the project's wheels have in common."""
 
 load("//bazel/wheel:wheel.bzl", "extension_wheel")
-load("//third_party:versions.bzl", "CUDA_TOOLKITS")
+load("//third_party:versions.bzl", "CUDA_TOOLKITS", "wheels_lock")
 
 def awq_wheel(name, modules, torch = None):
     """Builds the folder `name` with a wheel of extension modules and the Python package beside them.
@@ -23,7 +23,7 @@ def awq_wheel(name, modules, torch = None):
         summary = "CUDA kernels for 4-bit (AWQ) language models",
         toolkit_license = "@awq_cuda//:license",
         toolkit_lock = select({
-            "//config:cuda_" + version: toolkit.lock
+            "//config:cuda_" + version: wheels_lock(toolkit.lock)
             for version, toolkit in CUDA_TOOLKITS.items()
             if hasattr(toolkit, "lock")
         } | {"//conditions:default": None}),

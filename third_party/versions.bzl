@@ -51,12 +51,20 @@ RULES = {
     ),
 }
 
+# The C++ compiler that is fetched, as its locks in //third_party/deb/locks have it; and what can be chosen, the default first.
+GCC_VERSION = "10.2.1"
+
+COMPILERS = ["gcc" + GCC_VERSION.partition(".")[0], "local"]
+
 # Processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]
 
-PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
 DEFAULT_PYTHON = "3.11"
+
+# Those that a suite of Debian has: offline, interpreter and headers come from its packages where the machine lacks them.
+DEBIAN_PYTHONS = ["3.11", "3.13", "3.14"]
 
 _REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
@@ -76,10 +84,10 @@ CUDA_TOOLKITS = {
         sha256 = "9cd815f3b71c2e3686ef2219b7794b81044f9dcefaa8e21dacfcb5bc4d931892",
     ),
     "13.0": struct(
-        lock = Label("//third_party/pip/locks:cuda_13_0_py311.txt"),
+        lock = "cuda_13_0",
     ),
     "13.2": struct(
-        lock = Label("//third_party/pip/locks:cuda_13_2_py311.txt"),
+        lock = "cuda_13_2",
     ),
 }
 
@@ -94,7 +102,7 @@ TORCH_RELEASES = {
     ),
     "2.6.0": struct(
         cuda = "12.4",
-        pythons = PYTHON_VERSIONS,
+        pythons = ["3.10", "3.11", "3.12", "3.13"],
     ),
     "2.11.0": struct(
         cuda = "13.0",
@@ -102,7 +110,7 @@ TORCH_RELEASES = {
     ),
     "2.15.0": struct(
         cuda = "13.2",
-        pythons = ["3.11", "3.12", "3.13"],
+        pythons = ["3.11", "3.12", "3.13", "3.14"],
     ),
 }
 
@@ -133,6 +141,16 @@ TORCH_UNUSED_PACKAGES = [
 PYTHON_PACKAGES = {
     "abi3info": ["abi3info"],
     "griffe": ["griffelib"],
+    "lint": [
+        "ast-serialize",
+        "clang-format",
+        "librt",
+        "mypy",
+        "mypy-extensions",
+        "pathspec",
+        "ruff",
+        "typing-extensions",
+    ],
     "matplotlib": [
         "contourpy",
         "cycler",
@@ -155,37 +173,53 @@ PYTHON_PACKAGES = {
     ],
 }
 
-LINT_PACKAGES = [
-    "ast-serialize",
-    "clang-format",
-    "librt",
-    "mypy",
-    "mypy-extensions",
-    "pathspec",
-    "ruff",
-    "typing-extensions",
-]
-
 # From npm.
 BUILDIFIER = struct(
     version = "8.2.1",
     sha256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee",
 )
 
-# Resolves the locks.
-LOCK_PACKAGES = ["uv"]
-
+# The same for every Python.
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
+
+# Resolves the locks.
+LOCK_PACKAGES = [
+    "packaging",
+    "uv",
+]
 
 # What the oldest Python needs besides.
 EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
 
-def python_lock(version):
-    """The lock file of tools for a Python version such as "3.11"."""
-    return Label("//third_party/pip/locks:tools_py{}.txt".format(version.replace(".", "")))
+# Debians without compiler in which tests run actions.
+TEST_ROOTS = {
+    "awq_root_bullseye": Label("//third_party/deb/locks:root_bullseye.lock"),
+    "awq_root_trixie": Label("//third_party/deb/locks:root_trixie.lock"),
+}
 
-def torch_lock(torch, python):
-    """The lock file of a PyTorch release and what it requires, for a Python version such as "3.11"."""
-    return Label("//third_party/pip/locks:torch_{}_py{}.txt".format(torch.replace(".", "_"), python.replace(".", "")))
+def gcc_lock(cpu):
+    """The lock file of GCC for a processor, and of the C library that is compiled for."""
+    return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
+
+def debian_python_lock(version):
+    """The lock file of a Python from Debian's packages."""
+    return Label("//third_party/deb/locks:python_{}.lock".format(version.replace(".", "_")))
+
+def wheels_lock(name, python = DEFAULT_PYTHON, cpu = "x86_64"):
+    """The lock file of a set of wheels.
+
+    Args:
+      name: of the set, such as "tools" or "cuda_13_0".
+      python: the Python they are for, such as "3.11". CUDA's are for any and stand under the default one.
+      cpu: the processor they are for, one of PROCESSORS.
+
+    Returns:
+      Its label.
+    """
+    return Label("//third_party/pip/locks:{}/cp{}_{}.txt".format(name, python.replace(".", ""), cpu))
+
+def torch_lock(torch, python, cpu):
+    """The lock file of a PyTorch release and what it requires."""
+    return wheels_lock("torch_" + torch.replace(".", "_"), python, cpu)

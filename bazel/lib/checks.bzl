@@ -22,6 +22,9 @@ load(":problems.bzl", "problem")
 # The oldest PyTorch that was built with.
 OLDEST_TORCH = (2, 3)
 
+# Where a compiler comes from, in words.
+FETCHED_COMPILER = "the compiler the build brings along"
+
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
 _DEVEL_IMAGES = "in containers, only images tagged 'devel' hold nvcc ('base' and 'runtime' do not)"
 
@@ -181,7 +184,7 @@ def check_host_compiler(kind, compiler_version, path, cuda):
     Args:
       kind: "gcc" or "clang".
       compiler_version: its version, such as "12.2.0".
-      path: where it lies.
+      path: where it lies; None for the compiler that the build brings along.
       cuda: (major, minor) of the toolkit.
 
     Returns:
@@ -193,29 +196,12 @@ def check_host_compiler(kind, compiler_version, path, cuda):
         return None
     return problem(
         title = "the host compiler is too {}".format("old for C++17 and PyTorch's headers" if major < oldest else "new for the CUDA toolkit"),
-        found = "{} {} ({})".format(kind, compiler_version, path),
+        found = "{} {} ({})".format(kind, compiler_version, path or FETCHED_COMPILER),
         expected = "{} {} to {} with CUDA {}".format(kind, oldest, newest, format_version(cuda)),
-        cure = "install a compiler of that range and name it: --repo_env=CC={} (Debian, Ubuntu: apt-get install {})".format(
+        cure = "install a compiler of that range and name it: --config=host_gcc --repo_env=CC={} (Debian, Ubuntu: apt-get install {})".format(
             {"clang": "clang-{}", "gcc": "gcc-{}"}[kind].format(newest),
             {"clang": "clang-{}", "gcc": "g++-{}"}[kind].format(newest),
         ),
-    )
-
-def no_cross_compiler(cpu, compiler):
-    """There is no compiler for the processor that the modules are for.
-
-    Args:
-      cpu: the processor.
-      compiler: its gcc's name.
-
-    Returns:
-      The problem.
-    """
-    return problem(
-        title = "the C++ compiler for {} is missing".format(cpu),
-        found = "no {} on PATH".format(compiler),
-        expected = "a cross compiler for linux-{}".format(cpu),
-        cure = "apt-get install g++-{} (Debian, Ubuntu), or build on {}".format(compiler.removesuffix("-gcc"), cpu),
     )
 
 # ---- architectures --------------------------------------------------------------------------------------------------

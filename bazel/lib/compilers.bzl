@@ -30,7 +30,3 @@ def host_compiler_name(rctx):
 def has_gpu(rctx):
     """Whether there is the driver's device file: a container that may use a GPU has it."""
     return rctx.path("/dev/nvidiactl").exists
-
-def cross_gcc_name(cpu):
-    """The distribution's GCC for another processor."""
-    return cpu + "-linux-gnu-gcc"

@@ -50,10 +50,17 @@ def find_toolkit(rctx, offers):
     """
     variable = "CUDA_HOME" if rctx.os.environ.get("CUDA_HOME") else "CUDA_PATH"
     home = rctx.os.environ.get(variable, "").rstrip("/")
-    if not home or not rctx.path(home).exists:
+    if home.startswith("/"):
+        rctx.watch(home)
+    if not home.startswith("/") or not rctx.path(home).exists:
         usual = USUAL_PLACE if rctx.path(USUAL_PLACE).exists else ""
         return None, no_cuda_home(home, usual, offers)
     nvcc = rctx.path(home + "/bin/nvcc")
+    rctx.watch(nvcc)
+    for name in _NEEDED_FILES:
+        folder, _, rest = name.partition("/")
+        for place in _FOLDERS[folder]:
+            rctx.watch("{}/{}/{}".format(home, place, rest))
     if not nvcc.exists:
         return None, no_nvcc(home, offers)
     result = rctx.execute([nvcc, "--version"], timeout = 60)
@@ -65,10 +72,14 @@ def find_toolkit(rctx, offers):
     if old:
         return None, old
     links = {}
-    for name, places in _FOLDERS.items():
-        found = [p for p in places if rctx.path("{}/{}".format(home, p)).exists]
-        if found:
-            links[name] = "{}/{}".format(home, found[0])
+    for folder, places in _FOLDERS.items():
+        needed = [name[len(folder) + 1:] for name in _NEEDED_FILES if name.startswith(folder + "/")]
+        there = ["{}/{}".format(home, place) for place in places if rctx.path("{}/{}".format(home, place)).exists]
+
+        # An installation may have several of them, some empty: conda's has its headers in targets/ alone.
+        whole = [path for path in there if not [name for name in needed if not rctx.path(path + "/" + name).exists]]
+        if whole or there:
+            links[folder] = (whole or there)[0]
     for name in _NEEDED_FILES:
         folder, _, rest = name.partition("/")
         if folder not in links or not rctx.path(links[folder] + "/" + rest).exists:

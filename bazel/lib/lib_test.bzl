@@ -12,7 +12,6 @@ load(
     "check_toolkit",
     "check_torch",
     "check_torch_python",
-    "no_cross_compiler",
     "select_archs",
     "toolkit_of_torch",
 )
@@ -217,11 +216,15 @@ def _check_host_compiler_test_impl(ctx):
         "the host compiler is too old for C++17 and PyTorch's headers",
         ["gcc 8.3.0 (/usr/bin/gcc)", "gcc 9 to 13 with CUDA 12.4"],
     )
+
+    # Every toolkit takes the compiler that is fetched.
+    for toolkit in [(11, 2), (11, 8), (12, 1), (12, 4), (13, 0), (13, 2), (13, 4)]:
+        asserts.equals(env, None, check_host_compiler("gcc", "10.2.1", None, toolkit))
     _assert_problem(
         env,
-        no_cross_compiler("aarch64", "aarch64-linux-gnu-gcc"),
-        "the C++ compiler for aarch64 is missing",
-        ["no aarch64-linux-gnu-gcc on PATH", "apt-get install g++-aarch64-linux-gnu"],
+        check_host_compiler("gcc", "12.2.0", None, (11, 8)),
+        "the host compiler is too new for the CUDA toolkit",
+        ["gcc 12.2.0 (the compiler the build brings along)", "gcc 9 to 11 with CUDA 11.8", "--config=host_gcc --repo_env=CC=gcc-11"],
     )
     return unittest.end(env)
 
@@ -338,10 +341,12 @@ def _no_python_test_impl(ctx):
     env = unittest.begin(ctx)
     _assert_problem(
         env,
-        no_python("3.12", ["/usr/bin/python3 is Python 3.11"]),
+        no_python("3.12", ["/usr/bin/python3 is Python 3.11"], []),
         "Python 3.12 with its C headers was not found on this machine",
-        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "apt-get install python3.12-dev", "--//config:python="],
+        ["/usr/bin/python3 is Python 3.11", "python3.12 or", "the package python3.12-dev"],
     )
+    cures = ["--//config:python=3.11, which is here (/usr/bin/python3)", "uv python install 3.12"]
+    _assert_problem(env, no_python("3.12", [], cures), "Python 3.12 with its C headers was not found on this machine", cures)
     _assert_problem(env, no_pip("torch", ["/usr/bin/python3 has no pip"]), "no Python with pip was found", [
         "/usr/bin/python3 has no pip",
         "locked wheels (torch)",

@@ -32,22 +32,23 @@ def format_problem(p):
         p.cure.replace("\n", "\n            "),
     )
 
-def no_python(version, reasons):
+def no_python(version, reasons, cures):
     """The selected Python is not installed, or has no headers.
 
     Args:
       version: such as "3.11".
       reasons: what was looked at and why it was not taken, a string each.
+      cures: what would help on this machine, a string each.
 
     Returns:
       The problem.
     """
+    install = "install Python {v} with its C headers (Debian, Ubuntu: the package python{v}-dev, where the release has it)".format(v = version)
     return problem(
         title = "Python {} with its C headers was not found on this machine".format(version),
         found = "\n".join(reasons) or "no python{v} and no python3".format(v = version),
         expected = "python{v} or a python3 of that version, with Python.h, on PATH, in pyenv's or uv's folders, /usr/local/bin or /usr/bin".format(v = version),
-        cure = "install it (Debian, Ubuntu: apt-get install python{v}-dev; pyenv install {v}; uv python install {v}),\n".format(v = version) +
-               "or choose another one: --//config:python=3.11, or whichever is there",
+        cure = "one of\n" + "\n".join(cures) if cures else install,
     )
 
 def no_pip(packages, reasons):
@@ -64,7 +65,7 @@ def no_pip(packages, reasons):
         title = "no Python with pip was found",
         found = "\n".join(reasons) or "no python3",
         expected = "Python 3.9 or newer with pip, to download locked wheels ({})".format(packages),
-        cure = "install them (Debian, Ubuntu: apt-get install python3-pip)",
+        cure = "install it (Debian, Ubuntu: apt-get install python3-pip), or put a virtual environment that has pip on PATH",
     )
 
 def download_failed(what, lock, output):

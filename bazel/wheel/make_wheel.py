@@ -77,8 +77,9 @@ def macros(header: str, *names: str) -> list[str]:
 
 
 def locked(lock: str) -> dict[str, str]:
-    """Name to version, of a lock file in pip's format."""
-    return {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE)}
+    """Name to version, of a lock: lines of SHA-256 and a wheel's file name."""
+    wheels = re.findall(r"^\w{64}  ([^-]+)-([^-]+)-", lock, re.MULTILINE)
+    return {name.lower().replace("_", "-"): version for name, version in wheels}
 
 
 def bill_of_materials(name: str, version: str, parts: dict[str, Any]) -> str:

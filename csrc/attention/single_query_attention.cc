@@ -85,6 +85,21 @@ int64_t partial_out_elems(const SingleQueryAttentionParams& p, int splits) {
   return static_cast<int64_t>(p.batch) * p.heads * splits * p.head_dim;
 }
 
+// rotary_base^(-2 / rotary_dim), rounded from long double: glibc 2.29 renamed the double pow, so that a module with it
+// loads on no older system. It takes a microsecond; a model asks for the same one with every token, hence the last is
+// kept.
+double rotary_ratio(double base, int dim) {
+  thread_local double last_base = 0;
+  thread_local int last_dim = 0;
+  thread_local double ratio = 0;
+  if (base != last_base || dim != last_dim) {
+    ratio = static_cast<double>(std::pow(static_cast<long double>(base), static_cast<long double>(-2.0 / dim)));
+    last_base = base;
+    last_dim = dim;
+  }
+  return ratio;
+}
+
 // Divides the work; leaves the workspace pointers empty.
 cudaError_t plan(const SingleQueryAttentionParams& p, AttendParams* attend) {
   DeviceInfo device{};
@@ -98,7 +113,7 @@ cudaError_t plan(const SingleQueryAttentionParams& p, AttendParams* attend) {
   attend->clustered = split.clustered;
   attend->logit_scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(p.head_dim)));
   attend->rotary_turns = p.rotary_scale / kTwoPi;
-  double power = p.rotary_dim > 0 ? std::pow(p.rotary_base, -2.0 / p.rotary_dim) : 1.0;
+  double power = p.rotary_dim > 0 ? rotary_ratio(p.rotary_base, p.rotary_dim) : 1.0;
   for (double& entry : attend->rotary_powers) {
     entry = power;
     power *= power;

@@ -13,13 +13,13 @@ _ATTRIBUTES = ["deps", "library", "modules", "packages"]
 
 def _written(label):
     """A label as text: the main repository's the same in every dependency mode."""
-    repository = "@" + label.workspace_name if label.workspace_name else ""
+    repository = "@" + label.repo_name if label.repo_name else ""
     return "{}//{}:{}".format(repository, label.package, label.name)
 
 def _graph_aspect_impl(target, ctx):
     edges = []
     transitive = []
-    if not target.label.workspace_name:
+    if not target.label.repo_name:
         for name in _ATTRIBUTES:
             value = getattr(ctx.rule.attr, name, None) or []
             for dep in value if type(value) in ["dict", "list"] else [value]:

@@ -20,6 +20,9 @@ JAVA_PACKAGE = "openjdk-25-jre-headless"
 # patchelf is needed once, after unpacking (see prefix.py).
 _WANTED = (JAVA_PACKAGE, "patchelf")
 
+# Downloads files by their addresses as apt itself does: through its proxy, with its certificates and credentials.
+_APT_HELPER = "/usr/lib/apt/apt-helper"
+
 # Where a Debian system keeps the keys that sign Debian; the suffix changed between releases.
 _DEBIAN_KEYRINGS = (
     "/usr/share/keyrings/debian-archive-keyring.gpg",
@@ -87,14 +90,14 @@ _NETWORK_CURE = (
 
 
 def debian_mirrors(index_targets, keyrings):
-    """Derives package sources for SUITE from the sources that the machine's apt has.
+    """Finds the Debian mirrors among the sources that the machine's apt has.
 
     Args:
       index_targets: lines "CREATED_BY|COMPONENT|RELEASE|REPO_URI|SIGNED_BY" as `apt-get indextargets` formats them.
       keyrings: paths of the keyrings that hold Debian's keys; those that a source itself names are added to them.
 
     Returns:
-      A list of (address, line for sources.list), in the machine's order, each address once.
+      A list of (address, keyrings joined by commas), in the machine's order, each address once.
     """
     mirrors = {}
     for line in index_targets.splitlines():
@@ -104,7 +107,7 @@ def debian_mirrors(index_targets, keyrings):
         # Signed-By may also hold fingerprints or a whole key; only files can be named beside the Debian keyring. A
         # company's mirror, signed anew with its own key, is trusted here just as the machine trusts it.
         own = [part for part in re.split(r"[,\s]+", signed_by) if part.startswith("/") and part not in keyrings]
-        mirrors[address] = f"deb [signed-by={','.join([*keyrings, *own])}] {address} {SUITE} main\n"
+        mirrors[address] = ",".join([*keyrings, *own])
     return list(mirrors.items())
 
 
@@ -136,13 +139,14 @@ def parse_print_uris(text):
 class PrivateApt:
     """apt-get with all of its state in one folder, reading one Debian mirror."""
 
-    def __init__(self, folder, lock_fd, not_needed=()):
+    def __init__(self, folder, lock_fd, not_needed=(), foreign=()):
         """Prepares the folder; archives that an interrupted run left there are kept.
 
         Args:
           folder: absolute path, made where missing.
           lock_fd: the set-up's lock. apt inherits it: one that outlives a killed set-up keeps the next one waiting.
           not_needed: packages to take as installed, besides those that Bazel does without.
+          foreign: architectures besides amd64 whose package lists are read.
         """
         self.archives = os.path.join(folder, "archives")
         self._folder = folder
@@ -154,7 +158,8 @@ class PrivateApt:
         self._write("status", "".join(map(_installed_stanza, [*_NOT_NEEDED, *not_needed])))
         self._write("sources.list", "")
         acquire = [line for line in _output(["apt-config", "dump"]).splitlines() if line.startswith("Acquire::")]
-        self._write("apt.conf", "\n".join(acquire) + "\n" + _SETTINGS.format(folder=folder))
+        others = "".join(f'APT::Architectures {{ "{name}"; }};\n' for name in foreign)
+        self._write("apt.conf", "\n".join(acquire) + "\n" + _SETTINGS.format(folder=folder) + others)
 
     def select_mirror(self):
         """Reads the package list of SUITE from the first of the machine's mirrors that has it.
@@ -162,6 +167,31 @@ class PrivateApt:
         Returns:
           The date of the release, as its signed Release file gives it.
         """
+        return self.select_suites([f"{SUITE}/main"]).get(SUITE, "unknown date")
+
+    def select_suites(self, suites):
+        """Reads the package lists of suites from the first of the machine's mirrors that has them all.
+
+        Args:
+          suites: such as "bullseye/main".
+
+        Returns:
+          A dict from each suite without its component to the date of its release, as its signed Release file gives it.
+        """
+        names = ", ".join(suites)
+        failures = []
+        for address, signed_by in self.mirrors():
+            console.say(f"reading the package list of Debian {names} from {without_password(address)}")
+            lines = [f"deb [signed-by={signed_by}] {address} {' '.join(suite.split('/'))}\n" for suite in suites]
+            self._write("sources.list", "".join(lines))
+            failure = self._update()
+            if failure is None:
+                return self._release_dates()
+            failures.append(f"{without_password(address)} does not deliver Debian {names}:\n{failure}")
+        raise SetupError("\n".join(failures))
+
+    def mirrors(self):
+        """The Debian mirrors among the machine's own sources, as debian_mirrors() returns them."""
         keyrings = [path for path in _DEBIAN_KEYRINGS if os.access(path, os.R_OK)][:1]
         if not keyrings:
             raise SetupError(
@@ -182,15 +212,7 @@ class PrivateApt:
                 "the sources of this machine's apt name no Debian mirror (component main): "
                 "add one to /etc/apt/sources.list.d"
             )
-        failures = []
-        for address, line in mirrors:
-            console.say(f"reading the package list of Debian {SUITE} from {_without_password(address)}")
-            self._write("sources.list", line)
-            failure = self._update()
-            if failure is None:
-                return self._release_date()
-            failures.append(f"{_without_password(address)} does not deliver Debian {SUITE}:\n{failure}")
-        raise SetupError("\n".join(failures))
+        return mirrors
 
     def plan(self, bazel_version):
         """Returns the packages that make up a complete Bazel, as parse_print_uris() does."""
@@ -223,22 +245,52 @@ class PrivateApt:
         """Downloads the planned packages into self.archives, going on from what is there."""
         total_bytes = sum(size_bytes for _, _, size_bytes in plan)
         wanted = [f"{package.name}={package.version}" for package, _, _ in plan]
+        log = self._run_with_progress(["apt-get", "install", "--download-only", *wanted], self.archives, total_bytes)
+        if log is not None:
+            raise SetupError(
+                "the packages could not be downloaded; what arrived is kept for the next run:\n" + explain_failure(log)
+            )
+
+    def download_files(self, files, folder, total_bytes):
+        """Downloads files by their addresses, with apt's own settings but without a package list.
+
+        Args:
+          files: list of (address, file name, SHA-256).
+          folder: where the files are put.
+          total_bytes: their size, for the progress.
+
+        Returns:
+          None, or what apt printed where a file could not be had; the others are there all the same.
+        """
+        triples = [[address, os.path.join(folder, name), "SHA256:" + sha256] for address, name, sha256 in files]
+        return self._run_with_progress([_APT_HELPER, "download-file", *sum(triples, [])], folder, total_bytes)
+
+    def show(self, package):
+        """The fields of a package's newest version in the selected suites, such as Filename.
+
+        Args:
+          package: such as "libc6:arm64".
+        """
+        text = self._apt("apt-cache", "show", "--no-all-versions", package).stdout
+        fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", text.split("\n\n")[0], re.MULTILINE))
+        if "Filename" not in fields:
+            raise SetupError(f"the suite has no package {package}: {text.strip()}")
+        return fields
+
+    def _run_with_progress(self, command, folder, total_bytes):
+        """Runs a command that fills a folder; returns None, or what it printed where it failed."""
         progress = console.Progress("downloaded", total_bytes)
         with open(os.path.join(self._folder, "download.log"), "w+", encoding="utf-8", errors="replace") as log:
-            process = self._start(["apt-get", "install", "--download-only", *wanted], log)
+            process = self._start(command, log)
             try:
                 while process.poll() is None:
-                    progress.update(_bytes_in(self.archives))
+                    progress.update(_bytes_in(folder))
                     time.sleep(0.1)
             finally:
                 progress.close()
                 _stop(process)
-            if process.returncode != 0:
-                log.seek(0)
-                raise SetupError(
-                    "the packages could not be downloaded; what arrived is kept for the next run:\n"
-                    + explain_failure(log.read())
-                )
+            log.seek(0)
+            return log.read() if process.returncode != 0 else None
 
     def _update(self):
         """Runs apt-get update; returns None or what went wrong. apt exits with 0 even where an index is missing."""
@@ -249,13 +301,15 @@ class PrivateApt:
             return None
         return explain_failure(result.stdout)
 
-    def _release_date(self):
+    def _release_dates(self):
         lists = os.path.join(self._folder, "lists")
+        dates = {}
         for name in os.listdir(lists):
             if name.endswith("Release"):
                 with open(os.path.join(lists, name), encoding="utf-8") as release:
-                    return re.search(r"^Date: (.+)$", release.read(), re.MULTILINE).group(1)
-        return "unknown date"
+                    fields = dict(re.findall(r"^(Codename|Date): (.+)$", release.read(), re.MULTILINE))
+                    dates[fields["Codename"]] = fields["Date"]
+        return dates
 
     def _apt(self, *command):
         process = self._start(command, subprocess.PIPE)
@@ -321,5 +375,5 @@ def _bytes_in(folder):
     return total
 
 
-def _without_password(address):
+def without_password(address):
     return re.sub(r"//[^/@]*@", "//", address)

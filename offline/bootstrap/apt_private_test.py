@@ -16,16 +16,11 @@ class DebianMirrorsTest(unittest.TestCase):
     def test_no_sources(self):
         self.assertEqual(apt_private.debian_mirrors("", [_KEYRING]), [])
 
-    def test_suite_is_replaced(self):
+    def test_a_source_of_another_suite(self):
         targets = _sources(("Packages", "main", "bookworm", "http://mirror.example/debian/", _KEYRING))
         self.assertEqual(
             apt_private.debian_mirrors(targets, [_KEYRING]),
-            [
-                (
-                    "http://mirror.example/debian/",
-                    f"deb [signed-by={_KEYRING}] http://mirror.example/debian/ forky main\n",
-                )
-            ],
+            [("http://mirror.example/debian/", _KEYRING)],
         )
 
     def test_order_is_kept_and_each_address_taken_once(self):
@@ -48,14 +43,14 @@ class DebianMirrorsTest(unittest.TestCase):
 
     def test_key_files_of_the_source_are_added(self):
         targets = _sources(("Packages", "main", "bookworm", "http://a.example/", "/etc/keys/site.gpg"))
-        ((_, line),) = apt_private.debian_mirrors(targets, [_KEYRING])
-        self.assertIn(f"[signed-by={_KEYRING},/etc/keys/site.gpg]", line)
+        ((_, keyrings),) = apt_private.debian_mirrors(targets, [_KEYRING])
+        self.assertEqual(keyrings, f"{_KEYRING},/etc/keys/site.gpg")
 
     def test_fingerprints_and_embedded_keys_are_not_files(self):
         for signed_by in ("6ED0E7B82643E131", "-----BEGIN PGP PUBLIC KEY BLOCK-----"):
             targets = _sources(("Packages", "main", "bookworm", "http://a.example/", signed_by))
-            ((_, line),) = apt_private.debian_mirrors(targets, [_KEYRING])
-            self.assertIn(f"[signed-by={_KEYRING}]", line)
+            ((_, keyrings),) = apt_private.debian_mirrors(targets, [_KEYRING])
+            self.assertEqual(keyrings, _KEYRING)
 
 
 class ParsePrintUrisTest(unittest.TestCase):
@@ -95,7 +90,7 @@ class ExplainFailureTest(unittest.TestCase):
 class PasswordTest(unittest.TestCase):
     def test_user_and_password_are_not_shown(self):
         self.assertEqual(
-            apt_private._without_password("https://me:secret@a.example/debian/"), "https://a.example/debian/"
+            apt_private.without_password("https://me:secret@a.example/debian/"), "https://a.example/debian/"
         )
 
 

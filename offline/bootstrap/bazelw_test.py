@@ -1,6 +1,7 @@
 """Tests which Bazel the launcher runs, and with what, on a PATH that holds only what a test puts there."""
 
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ _SCRATCH = os.environ.get("TEST_TMPDIR", "/var/tmp")
 
 class LauncherTest(unittest.TestCase):
     def setUp(self):
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="it's a ", dir=_SCRATCH))
+        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="its a #{[50%]} ", dir=_SCRATCH))
         self.addCleanup(shutil.rmtree, self.folder)
         self.root = os.path.join(self.folder, "work space")
         self.bin = os.path.join(self.folder, "bin")
@@ -27,7 +28,8 @@ class LauncherTest(unittest.TestCase):
         template = os.path.join(self.root, "offline/offline.bazelrc")
         os.makedirs(os.path.dirname(template))
         with open(template, "w", encoding="utf-8") as file:
-            file.write('"--flag=%checkout%/there"\n"--flag=%bazel%/here"\n')
+            names = ["%checkout%/there", "%bazel%/here", "%cache%/beside", "file://%checkout_url%"]
+            file.write("".join(f'"--flag={name}"\n' for name in names))
         for name in ("cksum", "mv", "readlink", "sed", "sh", "tr"):
             os.symlink(shutil.which(name), os.path.join(self.bin, name))
         with open(os.path.join(_ROOT, ".bazelversion"), encoding="utf-8") as file:
@@ -103,7 +105,9 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual((status, errors), (0, ""))
         rc_file = re.fullmatch(r"debian\|--bazelrc=(.*)\|query\|a  b\|\*\|", printed).group(1)
         with open(rc_file, encoding="utf-8") as file:
-            self.assertEqual(file.read(), f'"--flag={self.root}/there"\n"--flag={self.prefix}/here"\n')
+            kept = os.path.dirname(self.prefix)
+            flags = [f"{self.root}/there", f"{self.prefix}/here", f"{kept}/beside", pathlib.Path(self.root).as_uri()]
+            self.assertEqual(file.read(), "".join(f'"--flag={flag}"\n' for flag in flags))
 
     def test_in_another_workspace_it_names_the_same_folders(self):
         self.ready_prefix()
@@ -122,6 +126,15 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual(self.launch("run", "--config=torch2.6", "//:doctor", "--", "--json")[2], "")
         os.mkdir(os.path.join(self.root, "bazel-out"))
         self.assertEqual(self.launch("build", "//...", cwd=os.path.join(self.root, "offline"))[2], "")
+
+    def test_home_of_another_python_does_not_reach_the_set_up_and_bazel(self):
+        self.program(os.path.join(self.bin, "bazelisk"), 'echo "${PYTHONHOME-none}"')
+        self.assertEqual(self.launch("info", PYTHONHOME="/opt/other"), (0, "none", ""))
+
+    def test_any_python_will_do_for_the_set_up(self):
+        self.program(os.path.join(self.bin, "python3"), "exit 1")
+        self.program(os.path.join(self.bin, "python3.27"), 'case "$2" in -c) ;; *) echo "set up by 3.27" ;; esac')
+        self.assertEqual(self.launch("info")[1].splitlines()[0], "set up by 3.27")
 
     def test_no_home(self):
         status, _, errors = self.launch("info", HOME=None)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -24,10 +25,11 @@ import prefix
 from console import SetupError
 
 _LOCK_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.lock")
-_VERSION_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".bazelversion")
+_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+_VERSION_FILE = os.path.join(_ROOT, ".bazelversion")
 
-# 161 MB of packages and 391 MB unpacked, with room for apt's lists and for growth.
-_FREE_MB_NEEDED = 800
+# 161 MB of packages and 391 MB unpacked, with room for apt's lists; and what a first build downloads and unpacks.
+_FREE_MB_NEEDED = 4000
 _WAIT_SECONDS = 1800
 _OTHER_WAY = "put bazelisk or a Bazel 7 on PATH instead"
 
@@ -38,12 +40,13 @@ def set_up(link, version):
     base = prepare_base(os.path.dirname(link))
     link = os.path.join(base, os.path.basename(link))
     check_machine(base)
-    with exclusive(os.path.join(base, "lock")) as lock_fd:
+    with exclusive(os.path.join(base, "lock"), "setting up Bazel") as lock_fd:
         if os.path.exists(os.path.join(link, "bazel")):
             return  # made by the run that was waited for
         console.say(f"no Bazel on PATH: setting up a private Bazel {version} in {base}")
         remove_leftovers(base)
         check_space(base)
+        check_pip()
         apt_folder = os.path.join(base, "apt")
         debs = fetch(apt_private.PrivateApt(apt_folder, lock_fd), version)
         console.say(f"unpacking {len(debs)} packages")
@@ -114,9 +117,28 @@ def check_space(base):
         )
 
 
+def check_pip():
+    """Raises an error where no Python has pip, which builds fetch their wheels by. The search is the builds' own."""
+    sys.path.append(os.path.join(_ROOT, "doctor"))
+    from rctx import RepositoryContext
+    from starlark import Workspace
+
+    workspace = Workspace(pathlib.Path(_ROOT))
+    python, reasons = workspace.load("//bazel/lib:interpreters.bzl")["find_pip"](RepositoryContext(dict(os.environ)))
+    if not python:
+        problems = workspace.load("//bazel/lib:problems.bzl")
+        raise SetupError(problems["format_problem"](problems["no_pip"]("CUDA, PyTorch", reasons)).strip())
+
+
 @contextlib.contextmanager
-def exclusive(path, wait_seconds=_WAIT_SECONDS):
-    """Holds a lock that ends with the process and yields its descriptor; says so when it has to wait."""
+def exclusive(path, what, wait_seconds=_WAIT_SECONDS):
+    """Holds a lock that ends with the process and yields its descriptor; says so when it has to wait.
+
+    Args:
+      path: the lock's file.
+      what: what the run that holds it does, such as "setting up Bazel".
+      wait_seconds: when to give up.
+    """
     with open(path, "a", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_seconds
         waiting = False
@@ -126,7 +148,7 @@ def exclusive(path, wait_seconds=_WAIT_SECONDS):
                 break
             except BlockingIOError:
                 if not waiting:
-                    console.say("another run is setting up Bazel; waiting for it")
+                    console.say(f"another run is {what}; waiting for it")
                 waiting = True
             if time.monotonic() > deadline:
                 raise SetupError(
@@ -216,8 +238,10 @@ def refresh_lock(version):
     console.say(f"{len(packages)} packages written to {_LOCK_FILE}")
 
 
-def _end(signal_number, _):
-    sys.exit(128 + signal_number)
+def end_in_order():
+    """Lets a run that is ended in the usual ways still stop its children and remove its unfinished folder."""
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda number, _: sys.exit(128 + number))
 
 
 def main():
@@ -229,9 +253,7 @@ def main():
     arguments = parser.parse_args()
     if bool(arguments.prefix) == arguments.refresh_lock:
         parser.error("give either --prefix or --refresh-lock")
-    # Ended in the usual ways, the set-up still stops its children and removes its unfinished folder.
-    for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, _end)
+    end_in_order()
     os.umask(0o022)
     version = arguments.bazel_version
     if version is None:

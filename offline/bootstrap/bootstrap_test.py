@@ -91,20 +91,39 @@ class CheckMachineTest(ScratchTest):
         usage = types.SimpleNamespace(free=5 * 10**6)
         with (
             mock.patch("shutil.disk_usage", lambda _: usage),
-            self.assertRaisesRegex(SetupError, "has 5 MB free, 800 MB are"),
+            self.assertRaisesRegex(SetupError, "has 5 MB free, 4000 MB are"),
         ):
             bootstrap.check_space(self.folder)
+
+    def test_no_pip(self):
+        for name, version, has_pip, refused in [
+            ("python3", "3.11", "false", True),
+            ("python3", "3.8", "true", True),
+            ("python3.27", "3.27", "true", False),
+        ]:
+            facts = f'{{"executable": "/python", "version": "{version}", "has_pip": {has_pip}}}'
+            self.program(name, f"echo '{facts}'")
+            exists = mock.patch(
+                "os.path.exists", lambda path: str(path).startswith(self.bin) and os.access(path, os.F_OK)
+            )
+            with mock.patch.dict(os.environ, PATH=self.bin), exists:
+                if refused:
+                    with self.assertRaisesRegex(SetupError, "(?s)no Python with pip.*Python 3.*cure.*python3-pip"):
+                        bootstrap.check_pip()
+                else:
+                    bootstrap.check_pip()
 
 
 class LockTest(ScratchTest):
     def test_the_second_waits_says_so_and_gives_up(self):
         path = os.path.join(self.folder, "lock")
         errors = io.StringIO()
-        with bootstrap.exclusive(path), contextlib.redirect_stderr(errors):
-            with self.assertRaisesRegex(SetupError, "has held .*lock for 0.3 s"), bootstrap.exclusive(path, 0.3):
-                pass
-        self.assertEqual(errors.getvalue().count("waiting for it"), 1)
-        with bootstrap.exclusive(path, 0):
+        with bootstrap.exclusive(path, "trying"), contextlib.redirect_stderr(errors):
+            with self.assertRaisesRegex(SetupError, "has held .*lock for 0.3 s"):
+                with bootstrap.exclusive(path, "trying", 0.3):
+                    pass
+        self.assertEqual(errors.getvalue().count("another run is trying; waiting for it"), 1)
+        with bootstrap.exclusive(path, "trying", 0):
             pass
 
 
@@ -150,6 +169,8 @@ class FetchTest(ScratchTest):
             mock.patch("sys.argv", ["bootstrap.py", "--prefix", link, "--bazel-version", "7.7.1"]),
             mock.patch.dict(os.environ, PATH=path),
             mock.patch("platform.machine", lambda: "x86_64"),
+            mock.patch.object(bootstrap, "check_pip", lambda: None),
+            mock.patch.object(bootstrap, "check_space", lambda _: None),
             contextlib.redirect_stderr(errors),
         ):
             status = bootstrap.main()

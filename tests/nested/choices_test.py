@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 from consumer import Consumer
-from workspace import ROOT, stand_in_for_python
+from workspace import ROOT
+
+from testing import fakes
 
 TOOLKIT_FILES = (
     "bin/bin2c",
@@ -71,6 +73,51 @@ toolchain(
 )
 """
 
+CC_BUILD = """
+load("@bazel_tools//tools/cpp:unix_cc_toolchain_config.bzl", "cc_toolchain_config")
+load("@rules_cc//cc:defs.bzl", "cc_toolchain")
+
+filegroup(
+    name = "files",
+    srcs = ["bin/g++"],
+)
+
+cc_toolchain_config(
+    name = "config",
+    abi_libc_version = "glibc",
+    abi_version = "gcc",
+    compiler = "gcc",
+    cpu = "k8",
+    host_system_name = "local",
+    target_libc = "glibc",
+    target_system_name = "x86_64-linux-gnu",
+    tool_paths = {
+        tool: "bin/g++"
+        for tool in "ar cpp dwp gcc gcov ld llvm-cov llvm-profdata nm objcopy objdump strip".split(" ")
+    },
+    toolchain_identifier = "theirs",
+)
+
+cc_toolchain(
+    name = "cc_toolchain",
+    all_files = ":files",
+    ar_files = ":files",
+    as_files = ":files",
+    compiler_files = ":files",
+    dwp_files = ":files",
+    linker_files = ":files",
+    objcopy_files = ":files",
+    strip_files = ":files",
+    toolchain_config = ":config",
+)
+
+toolchain(
+    name = "toolchain",
+    toolchain = ":cc_toolchain",
+    toolchain_type = "@bazel_tools//tools/cpp:toolchain_type",
+)
+"""
+
 TORCH_BUILD = """
 load("@REPOSITORY//third_party/torch:defs.bzl", "torch_wheel")
 load("@rules_python//python:defs.bzl", "py_library")
@@ -104,12 +151,14 @@ def write(path: pathlib.Path, text: str = "", executable: bool = False) -> None:
 def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consumer]:
     """Includes this workspace under another name, and chooses everything itself."""
     programs = tmp_path_factory.mktemp("programs")
-    stand_in_for_python(programs, "3.12")
+    fakes.python(programs / "python3.12", "3.12")
     path = f"{programs}:/usr/local/bin:/usr/bin:/bin"
     with Consumer("monorepo_bzlmod", repository="kernels_of_another_name", environment={"PATH": path}) as workspace:
         module = workspace.folder / "MODULE.bazel"
         text = module.read_text().replace("3.11", "3.12")
-        module.write_text(text + '\nregister_toolchains("//cuda:toolchain")\n')
+        module.write_text(text + '\nregister_toolchains("//cc:toolchain", "//cuda:toolchain")\n')
+        write(workspace.folder / "cc/bin/g++", executable=True)
+        write(workspace.folder / "cc/BUILD.bazel", CC_BUILD)
         for name in TOOLKIT_FILES:
             write(workspace.folder / "cuda" / name, executable=name.startswith("bin/"))
         write(workspace.folder / "cuda/BUILD.bazel", CUDA_BUILD)
@@ -168,7 +217,8 @@ def test_its_python_names_the_module_and_gives_the_headers(actions: str) -> None
 
 def test_its_cpp_toolchain_is_used(actions: str) -> None:
     for command in commands(actions, "CppCompile") + commands(actions, "CppLink"):
-        assert "host_compiler.txt" not in command
+        assert re.search(r"[( ]cc/bin/g\+\+ ", command), command
+    assert "host_compiler.txt" not in actions and "awq_gcc" not in actions
 
 
 def test_nothing_is_fetched_for_it(consumer: Consumer, actions: str) -> None:

@@ -10,8 +10,9 @@ import tarfile
 from collections.abc import Iterator
 
 import pytest
-from workspace import Checkout, stand_in_for_python
+from workspace import Checkout
 
+from testing import fakes
 from testing.fakes import program, toolkit, torch, write
 
 CHECKED = "//config:torch_check"
@@ -143,14 +144,22 @@ def test_bfloat16_without_an_architecture_that_has_it(workspace: Checkout, envir
     assert succeeded, output
 
 
+def test_compiler_of_the_machine_does_not_matter(workspace: Checkout, environment: dict[str, str]) -> None:
+    environment["CC"] = "/nonexistent/gcc"
+    succeeded, output = analyse(workspace, environment)
+    assert succeeded, output
+
+
 @pytest.mark.parametrize(("version", "word"), [("8.5.0", "old"), ("14.2.0", "new")])
 def test_host_compiler(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, version: str, word: str
 ) -> None:
+    if not pathlib.Path("/usr/bin/gcc").exists():
+        pytest.skip("this machine has no gcc, behind which another one could be pretended")
     compiler = tmp_path / "gcc"
-    program(compiler, f'case "$*" in *-dumpfullversion*) echo {version} ;; *) exec gcc "$@" ;; esac')
+    program(compiler, f'case "$*" in *-dumpfullversion*) echo {version} ;; *) exec /usr/bin/gcc "$@" ;; esac')
     environment["CC"] = str(compiler)
-    outcome = analyse(workspace, environment)
+    outcome = analyse(workspace, environment, "--config=host_gcc")
     assert_refused(
         outcome, f"the host compiler is too {word}", f"gcc {version} ({compiler})", "gcc 9 to 13 with CUDA 12.4"
     )
@@ -180,7 +189,7 @@ def test_python_outside_the_range(workspace: Checkout, environment: dict[str, st
 def test_pytorch_that_has_no_wheel_for_the_python(
     workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path
 ) -> None:
-    stand_in_for_python(tmp_path, "3.13")
+    fakes.python(tmp_path / "python3.13", "3.13")
     environment["PATH"] = f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"
     command = ["build", "--nobuild", "--config=torch2.3", "--config=local_cuda", "--//config:python=3.13", CHECKED]
     result = workspace.bazel(*command, **environment)
@@ -190,17 +199,39 @@ def test_pytorch_that_has_no_wheel_for_the_python(
 
 def test_wheel_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.Path) -> None:
     """An index that delivers other files: here a folder of empty ones with the right names."""
-    lock = workspace.root / "third_party/pip/locks/tools_py311.txt"
-    for line in lock.read_text().splitlines():
-        name, equals, version = line.removesuffix(" \\").partition("==")
-        if equals:
-            write(tmp_path / f"{name.replace('-', '_')}-{version}-py3-none-any.whl", "another file")
+    for lock in (workspace.root / "third_party/pip/locks/tools").glob("*_x86_64.txt"):
+        for line in lock.read_text().splitlines():
+            if not line.startswith("#"):
+                write(tmp_path / line.split()[1], "another file")
     environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"}
-    result = workspace.bazel("build", "--nobuild", "@awq_packages//:pytest", **environment)
+    result = workspace.bazel("build", "--repository_cache=", "--nobuild", "@awq_packages//:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
-    assert_refused(
-        outcome, "a downloaded wheel is not the one that is locked", "tools_py311.txt", "do not use that file"
-    )
+    assert_refused(outcome, "a downloaded wheel is not the one that is locked", "locks:tools/", "do not use that file")
+
+
+@pytest.mark.parametrize("offline", [True, False], ids=["apt", "downloader"])
+def test_debian_package_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.Path, offline: bool) -> None:
+    """The mirrors have another file than the one that is locked; or, without apt, there is no mirror."""
+    lock = workspace.root / "third_party/deb/locks/root_trixie.lock"
+    fetcher = workspace.root / "third_party/deb/deb.bzl"
+    texts = {path: path.read_text() for path in (lock, fetcher)}
+    [known] = re.findall(r" bash amd64 \S+ \d+ (\w+) ", texts[lock])
+    lock.write_text(texts[lock].replace(known, "0" * 64))
+    fetcher.write_text(re.sub(r'"https://[^"]*/', f'"file://{tmp_path}/', texts[fetcher]))
+    fetch = f"{workspace.root}/offline/bootstrap/fetch_debs" if offline else ""
+    options = [
+        f"--repo_env=AWQ_DEB_FETCH={fetch}",
+        f"--repo_env=AWQ_DEB_FOLDER={tmp_path / 'debs'}",
+        "--repository_cache=",
+    ]
+    try:
+        result = workspace.bazel("build", "--nobuild", *options, "@awq_root_trixie//:REPO.bazel")
+    finally:
+        for path, text in texts.items():
+            path.write_text(text)
+    title = "Debian packages could not be downloaded" if offline else "a Debian package could not be downloaded"
+    cure = "put the files into" if offline else "--distdir=FOLDER"
+    assert_refused((result.returncode == 0, result.stdout), title, "0" * 64, cure, "root_trixie.lock")
 
 
 def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str, object]:

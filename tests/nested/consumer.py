@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 import subprocess
 
+import pytest
 import workspace
+
+# The examples have no C++ toolchain of their own, so that Bazel takes the machine's; not by PATH, where CI hides it.
+_GCC = pathlib.Path("/usr/bin/gcc")
+needs_gcc = pytest.mark.skipif(not _GCC.exists(), reason=f"the example compiles with {_GCC}, which is not here")
 
 # One architecture and no bfloat16: enough to compile, link and import everything.
 FRUGAL = {"bf16": "false", "cuda_archs": "9.0"}
@@ -18,7 +24,7 @@ class Consumer(workspace.Checkout):
     def __init__(
         self, example: str, repository: str = "awq_kernels", environment: dict[str, str] | None = None
     ) -> None:
-        super().__init__(example, environment)
+        super().__init__(example, {"CC": str(_GCC), **(environment or {})})
         self.repository = repository
         self.folder = self.root / "examples" / example
         for path in [self.folder / name for name in (".bazelrc", "BUILD.bazel", "MODULE.bazel", "WORKSPACE")]:

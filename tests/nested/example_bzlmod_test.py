@@ -6,9 +6,10 @@ import pathlib
 import re
 
 import workspace
-from consumer import Consumer
+from consumer import Consumer, needs_gcc
 
 
+@needs_gcc
 def test_the_example_builds_and_passes() -> None:
     with Consumer("monorepo_bzlmod") as consumer:
         consumer.use_python_of_this_build()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pathlib
 
 import workspace
-from consumer import Consumer
+from consumer import Consumer, needs_gcc
 
 
+@needs_gcc
 def test_the_example_builds_and_passes_with_the_repository_under_another_name() -> None:
     with Consumer("monorepo_workspace", repository="kernels_of_another_name") as consumer:
         consumer.use_python_of_this_build()

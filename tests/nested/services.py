@@ -21,6 +21,7 @@ import time
 import venv
 
 import apt_private
+from roots import Root
 
 _RECIPE = 2  # raise when what is installed changes
 _REQUIREMENTS = pathlib.Path(__file__).resolve().parent / "buildgrid.txt"
@@ -236,8 +237,8 @@ class Services:
         """What a part has printed."""
         return self._folder / f"{name}.log"
 
-    def start_worker(self, name: str = "worker") -> None:
-        """Starts a worker of two jobs, with its own cache of files."""
+    def start_worker(self, name: str = "worker", root: Root | None = None) -> None:
+        """Starts a worker of two jobs, with its own cache of files, on this machine or in a root."""
         server = f"http://127.0.0.1:{self._ports['server']}"
         casd = f"127.0.0.1:{self._ports['casd']}"
         options = [f"--bind={casd}", f"--cas-remote={server}", str(self._folder / "casd")]
@@ -245,4 +246,8 @@ class Services:
         runner = self._debian("usr/bin/buildbox-run-hosttools")
         options = [f"--bots-remote={server}", f"--cas-remote=http://{casd}", f"--buildbox-run={runner}"]
         options += ["--concurrent-jobs=2", "--platform", "OSFamily=linux", "--max-wait-time=5", name]
-        self._start("worker", [self._debian("usr/bin/buildbox-worker"), *options])
+        worker = [self._debian("usr/bin/buildbox-worker"), *options]
+        if root:
+            (self._folder / "root").mkdir()
+            worker = root.command(worker, self._folder / "root", [self._programs, self._folder / "casd"])
+        self._start("worker", worker, PATH="/usr/bin:/bin")

@@ -90,23 +90,6 @@ def shared_repositories_of_a_dependency(repository: str, repo_name: str, folder:
     return options
 
 
-def stand_in_for_python(folder: pathlib.Path, version: str) -> None:
-    """Puts a python of that version into a folder for PATH: it says what it is, and has an empty header."""
-    program = folder / f"python{version}"
-    facts = {
-        "executable": str(program),
-        "version": version,
-        "cpython": True,
-        "include": str(folder / "include"),
-        "has_headers": True,
-        "has_pip": True,
-    }
-    (folder / "include").mkdir()
-    (folder / "include/Python.h").touch()
-    program.write_text(f"#!/bin/sh\necho '{json.dumps(facts)}'\n")
-    program.chmod(0o755)
-
-
 def _ignored(_: str, names: list[str]) -> set[str]:
     """Not copied: Bazel's links, caches, hidden folders and one user's settings."""
     wanted = {".bazelignore", ".bazelrc", ".bazelversion"}
@@ -123,9 +106,15 @@ class Checkout:
         log: the execution log of the last `build`.
     """
 
-    def __init__(self, name: str, environment: dict[str, str] | None = None, umask: int = 0o022) -> None:
+    def __init__(
+        self,
+        name: str,
+        environment: dict[str, str] | None = None,
+        umask: int = 0o022,
+        root: str = "source-tree-of-another-name",
+    ) -> None:
         folder = scratch() / name
-        self.root = folder / "source-tree-of-another-name"
+        self.root = folder / root
         self.folder = self.root
         self.log = folder / "execution.json"
         self._umask = umask

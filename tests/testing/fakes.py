@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
+import sys
 
 # What a build needs of a toolkit besides nvcc, where NVIDIA's packages install it.
 TOOLKIT_FILES = [
@@ -28,6 +30,34 @@ def write(path: pathlib.Path, text: str = "", executable: bool = False) -> None:
 def program(path: pathlib.Path, script: str) -> None:
     """Writes a shell script."""
     write(path, f"#!/bin/sh\n{script}\n", executable=True)
+
+
+def python(
+    path: pathlib.Path,
+    version: str,
+    *,
+    abi: str = "",
+    implementation: str = "cpython",
+    pip: bool = True,
+    headers: bool = True,
+    torch: str = "",
+) -> None:
+    """A Python that tells the searches of //bazel/lib these facts; for all else it is the Python that runs."""
+    include = path.parent / f"include-{path.name}"
+    facts = {
+        "executable": str(path),
+        "version": version,
+        "implementation": implementation,
+        "soabi": f"cpython-{abi or version.replace('.', '')}-x86_64-linux-gnu",
+        "include": str(include),
+        "has_headers": headers,
+        "has_pip": pip,
+    }
+    if headers:
+        write(include / "Python.h")
+    imports = {"path": [str(path.parent / "site-packages")], "folder": torch}
+    answers = f"*find_spec*) echo '{json.dumps(imports)}' ;; *SOABI*) echo '{json.dumps(facts)}' ;;"
+    program(path, f'case "$*" in {answers} *) exec {sys.executable} "$@" ;; esac')
 
 
 def toolkit(folder: pathlib.Path, version: str, without: str = "") -> str:

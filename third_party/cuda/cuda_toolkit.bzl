@@ -4,15 +4,16 @@ Nothing of CUDA on the host is looked at. The packages are unpacked over each ot
 """
 
 load("//bazel/lib:problems.bzl", "archive_failed", "format_problem")
-load("//third_party/pip:wheels.bzl", "download_wheels", "locked_requirements")
+load("//third_party:versions.bzl", "DEFAULT_PYTHON")
+load("//third_party/pip:wheels.bzl", "download_wheels", "locked_wheels")
 load(":build_file.bzl", "toolkit_build_file")
 
 def _finish(rctx):
     rctx.file("BUILD.bazel", toolkit_build_file(rctx.attr.version), executable = False)
 
 def _wheels_toolkit_repo_impl(rctx):
-    packages = locked_requirements(rctx.read(rctx.path(rctx.attr.lock))).keys()
-    download_wheels(rctx, rctx.attr.lock, packages, "3.11", rctx.attr.cpu, "wheel")
+    packages = locked_wheels(rctx.read(rctx.path(rctx.attr.lock))).keys()
+    download_wheels(rctx, rctx.attr.lock, packages, DEFAULT_PYTHON, "wheel")
     root = "wheel/nvidia/cu" + rctx.attr.version.split(".")[0]
     for part in ["bin", "include", "lib", "nvvm"]:
         result = rctx.execute(["mv", "{}/{}".format(root, part), part])
@@ -27,7 +28,6 @@ wheels_toolkit_repo = repository_rule(
     implementation = _wheels_toolkit_repo_impl,
     doc = "A CUDA toolkit from the vendor's locked wheels.",
     attrs = {
-        "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor nvcc runs on."),
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels the toolkit is made of, with hashes."),
         "version": attr.string(mandatory = True, doc = "CUDA version as major.minor."),
     },

@@ -1,75 +1,94 @@
-"""Python wheels by pip and a lock file, in every dependency mode alike.
+"""Locked Python wheels, in every dependency mode alike.
 
-pip does the download because it honours the user's own configuration (index, mirrors, proxies, certificates), which
-Bazel's downloader and rules_python's newer pip extension do not; each file is verified against the lock's sha256, so
-which pip and which mirror delivered it makes no difference to the bits (and a changed PATH is no reason to fetch anew).
-The wheels may be for another Python version or platform than the one that runs pip.
+A lock names one file per package, with its SHA-256. Bazel's repository cache is asked for it first; what it lacks, pip
+downloads and the cache then keeps, so that no file is downloaded twice. pip does it because it honours the user's own
+configuration (index, mirrors, proxies, certificates), which Bazel's downloader does not; which pip and which mirror
+delivered a file makes no difference to the bits. The wheels may be for another Python or processor than pip's own.
 """
 
-load("//bazel/lib:interpreters.bzl", "PIP_PYTHONS", "find_interpreter")
+load("//bazel/lib:interpreters.bzl", "PYTHON_FLAGS", "find_pip")
 load("//bazel/lib:problems.bzl", "download_failed", "format_problem", "no_pip")
 
-# pip matches platform tags literally, so every tag has to be listed; up to glibc 2.34 (RHEL 9, Debian 12, Ubuntu 22.04).
-_PLATFORM_TAGS = {
-    cpu: ["manylinux_2_{}_{}".format(minor, cpu) for minor in range(34, 16, -1)] +
-         ["manylinux2014_" + cpu, "linux_" + cpu] +
-         (["manylinux_2_12_x86_64", "manylinux2010_x86_64", "manylinux_2_5_x86_64", "manylinux1_x86_64"] if cpu == "x86_64" else [])
-    for cpu in ["x86_64", "aarch64"]
-}
+def _normalized(name):
+    return name.lower().replace("_", "-").replace(".", "-")
 
-def locked_requirements(text):
-    """Splits a lock file of pip's format into requirements.
+def locked_wheels(text):
+    """Reads a lock file.
 
     Args:
-      text: the file's content: `name==version \\` lines followed by `--hash=sha256:...` lines.
+      text: the file's content, as sha256sum writes it: lines of checksum and file name.
 
     Returns:
-      A dict from normalized distribution name to its requirement with all hashes, on one line.
+      A dict from normalized distribution name to a struct with `file`, `sha256`, `requirement` (as pip writes it) and the lists
+      of tags `abis` and `platforms`.
     """
-    requirements = {}
-    logical = text.replace("\\\n", " ")
-    for line in logical.split("\n"):
-        line = line.strip()
-        if line and not line.startswith("#"):
-            name = line.split("==")[0].split("[")[0].strip().lower().replace("_", "-").replace(".", "-")
-            requirements[name] = line
-    return requirements
+    wheels = {}
+    for line in text.split("\n"):
+        if not line or line.startswith("#"):
+            continue
+        sha256, _, file = line.partition("  ")
+        parts = file.removesuffix(".whl").split("-")  # name-version[-build]-python-abi-platform
+        name = _normalized(parts[0])
+        wheels[name] = struct(
+            abis = parts[-2].split("."),
+            file = file,
+            platforms = parts[-1].split("."),
+            requirement = "{}=={} --hash=sha256:{}".format(name, parts[1], sha256),
+            sha256 = sha256,
+        )
+    return wheels
 
-def download_wheels(rctx, lock, packages, python_version, cpu, output):
+def _flags(name, values):
+    """A flag of pip that is given once per value, and each value once."""
+    flags = []
+    for value in {value: None for value in values}:
+        flags += [name, value]
+    return flags
+
+def _unpack(rctx, wheel, urls, output):
+    """Unpacks a wheel from the repository cache, or from a file that then lies there. Returns whether it did."""
+    return rctx.download_and_extract(
+        url = urls,
+        output = output,
+        sha256 = wheel.sha256,
+        type = "zip",
+        allow_fail = True,
+    ).success
+
+def download_wheels(rctx, lock, packages, python_version, output):
     """Downloads wheels named by a lock file and unpacks them.
 
     Args:
       rctx: the repository context.
       lock: label of the lock file.
       packages: names of the distributions to fetch.
-      python_version: such as "3.11".
-      cpu: "x86_64" or "aarch64".
+      python_version: the Python that they are for, such as "3.11".
       output: folder below the repository that receives the wheels' contents, all in one tree.
     """
-    lock_path = rctx.path(lock)
-    requirements = locked_requirements(rctx.read(lock_path))
-    missing = [p for p in packages if p not in requirements]
-    if missing:
-        fail("{} does not lock {}".format(lock, ", ".join(missing)))
+    locked = locked_wheels(rctx.read(rctx.path(lock)))
+    unknown = [name for name in packages if name not in locked]
+    if unknown:
+        fail("{} does not lock {}".format(lock, ", ".join(unknown)))
 
-    pip, reasons = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    if not pip:
+    missing = []
+    for name in packages:
+        rctx.report_progress("unpacking " + locked[name].file)
+        if not _unpack(rctx, locked[name], [], output):
+            missing.append(locked[name])
+    if not missing:
+        return
+
+    python, reasons = find_pip(rctx)
+    if not python:
         fail(format_problem(no_pip(", ".join(packages), reasons)))
-
-    rctx.file("requirements.txt", "\n".join([requirements[p] for p in packages]) + "\n", executable = False)
-    what = packages[0] if len(packages) == 1 else "{} and {} more".format(packages[0], len(packages) - 1)
-    rctx.report_progress("pip download of {}".format(what))
-    platforms = []
-    for tag in _PLATFORM_TAGS[cpu]:
-        platforms += ["--platform", tag]
-    tag = "cp" + python_version.replace(".", "")
+    rctx.file("requirements.txt", "\n".join([wheel.requirement for wheel in missing]) + "\n", executable = False)
+    rctx.report_progress("pip download of {}{}".format(
+        missing[0].file,
+        " and {} more".format(len(missing) - 1) if len(missing) > 1 else "",
+    ))
     result = rctx.execute(
-        [
-            pip.path,
-            "-m",
-            "pip",
-            "download",
-            "--disable-pip-version-check",
+        [python] + PYTHON_FLAGS + [
+            rctx.path(Label("//third_party/pip:download.py")),
             "--progress-bar=off",
             "--no-deps",
             "--only-binary=:all:",
@@ -78,26 +97,24 @@ def download_wheels(rctx, lock, packages, python_version, cpu, output):
             python_version,
             "--implementation",
             "cp",
-            "--abi",
-            tag,
-            "--abi",
-            "abi3",
-            "--abi",
-            "none",
-        ] + platforms + ["--dest", "wheels", "--requirement", "requirements.txt"],
+            "--dest",
+            "wheels",
+            "--requirement",
+            "requirements.txt",
+        ] + _flags("--abi", [abi for wheel in missing for abi in wheel.abis]) +
+        _flags("--platform", [platform for wheel in missing for platform in wheel.platforms if platform != "any"] or ["any"]),
         timeout = 3600,
         quiet = False,  # pip says what it fetches and how large it is
     )
+    what = ", ".join([wheel.file for wheel in missing])
     if result.return_code != 0:
-        what = "{} for CPython {} on linux-{}".format(", ".join(packages), python_version, cpu)
         fail(format_problem(download_failed(what, str(lock), result.stdout + result.stderr)))
-    for wheel in rctx.path("wheels").readdir():
-        rctx.report_progress("unpacking " + wheel.basename)
-
-        # Bazel tells an archive's kind by its name.
-        rctx.symlink(wheel, "zip/wheel.zip")
-        rctx.extract("zip/wheel.zip", output = output)
-        rctx.delete("zip")
+    for wheel in missing:
+        rctx.report_progress("unpacking " + wheel.file)
+        file = rctx.path("wheels/" + wheel.file)
+        if not file.exists or not _unpack(rctx, wheel, ["file://{}".format(file)], output):
+            found = ", ".join([other.basename for other in rctx.path("wheels").readdir()])
+            fail(format_problem(download_failed(wheel.file, str(lock), "pip downloaded {}".format(found))))
     rctx.delete("wheels")
     rctx.delete("requirements.txt")
 
@@ -130,27 +147,19 @@ exports_files(glob(["site-packages/**"], exclude = ["**/* *"]))
 def _wheels_repo_impl(rctx):
     packages = rctx.attr.packages
     if not packages:
-        locked = locked_requirements(rctx.read(rctx.path(rctx.attr.lock)))
-        packages = [p for p in locked if p not in rctx.attr.exclude]
-    download_wheels(
-        rctx,
-        rctx.attr.lock,
-        packages,
-        rctx.attr.python_version,
-        rctx.attr.cpu,
-        "site-packages",
-    )
+        locked = locked_wheels(rctx.read(rctx.path(rctx.attr.lock)))
+        packages = [name for name in locked if name not in rctx.attr.exclude]
+    download_wheels(rctx, rctx.attr.lock, packages, rctx.attr.python_version, "site-packages")
     rctx.file("BUILD.bazel", _PY_BUILD + rctx.attr.additional_build_content, executable = False)
 
 wheels_repo = repository_rule(
     implementation = _wheels_repo_impl,
     doc = "Unpacked wheels as one `py_library` named `site_packages`, with their files exported.",
     attrs = {
-        "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Requirements with versions and hashes, as uv or pip-compile writes them."),
+        "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels: lines of SHA-256 and file name."),
         "packages": attr.string_list(doc = "Distributions to take from the lock; what they require is not added. Empty: all."),
         "exclude": attr.string_list(doc = "Distributions not to take, if all others are."),
-        "python_version": attr.string(default = "3.11", doc = "The CPython the wheels are for."),
-        "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheels are for."),
+        "python_version": attr.string(mandatory = True, doc = "The CPython the wheels are for, such as 3.11."),
         "additional_build_content": attr.string(doc = "Appended to the BUILD file."),
     },
 )

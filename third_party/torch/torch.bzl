@@ -1,7 +1,6 @@
 """PyTorch: what a build needs of it, as C++ targets, and the package itself for tests; from a release's locked wheel."""
 
 load("//bazel/lib:installed_torch.bzl", "cxx11_abi", "torch_facts")
-load("//bazel/lib:interpreters.bzl", "PIP_PYTHONS", "find_interpreter")
 load("//bazel/lib:problems.bzl", "FETCHED_TORCH")
 load("//third_party/pip:wheels.bzl", "download_wheels")
 
@@ -109,18 +108,17 @@ py_library(
 )
 """
 
-def declare_torch_targets(rctx, python, cpython, where, runtime, more = ""):
+def declare_torch_targets(rctx, cpython, where, runtime, more = ""):
     """Writes the BUILD file of a repository that has torch/ in it.
 
     Args:
       rctx: the repository context.
-      python: path of an interpreter that can read files.
       cpython: the Python version PyTorch is for, such as "3.11"; "" if that is not known.
       where: where it comes from, in words.
       runtime: label of what importing torch needs besides.
       more: appended to the file.
     """
-    abi, error = cxx11_abi(rctx, python, "torch/lib/libc10.so")
+    abi, error = cxx11_abi(rctx, "torch/lib/libc10.so")
     if error:
         fail(error)
     facts = torch_facts(rctx.read("torch/version.py"))
@@ -138,9 +136,8 @@ def declare_torch_targets(rctx, python, cpython, where, runtime, more = ""):
     rctx.file("BUILD.bazel", text + more, executable = False)
 
 def _torch_repo_impl(rctx):
-    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, rctx.attr.cpu, ".")
-    python, _ = find_interpreter(rctx, PIP_PYTHONS, ["pip"])
-    declare_torch_targets(rctx, python.path, rctx.attr.python_version, FETCHED_TORCH, "@{}//:site_packages".format(rctx.attr.runtime))
+    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, ".")
+    declare_torch_targets(rctx, rctx.attr.python_version, FETCHED_TORCH, "@{}//:site_packages".format(rctx.attr.runtime))
 
 torch_repo = repository_rule(
     implementation = _torch_repo_impl,
@@ -149,6 +146,5 @@ torch_repo = repository_rule(
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Lock file that has torch."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
         "runtime": attr.string(mandatory = True, doc = "Name of the repository of what importing torch needs besides."),
-        "cpu": attr.string(default = "x86_64", values = ["x86_64", "aarch64"], doc = "The processor the wheel is for."),
     },
 )

@@ -1,6 +1,8 @@
 """What the build takes from the user's environment and machine, as Starlark constants."""
 
 load("//bazel/lib:compilers.bzl", "ask_compiler", "has_gpu", "host_compiler_name")
+load("//bazel/lib:interpreters.bzl", "default_python")
+load("//third_party:versions.bzl", "DEBIAN_PYTHONS", "DEFAULT_PYTHON", "PYTHON_VERSIONS")
 
 _VARIABLES = ["TORCH_CUDA_ARCH_LIST"]
 
@@ -9,15 +11,19 @@ def _environment_repo_impl(rctx):
     for name in _VARIABLES:
         lines.append("{} = {}".format(name, repr(rctx.os.environ.get(name, ""))))
     lines.append("HOST_COMPILER = {}".format(repr(ask_compiler(rctx, host_compiler_name(rctx)))))
-
     lines.append("HAS_GPU = {}".format(has_gpu(rctx)))
+
+    # The offline rc file says by AWQ_PYTHON that Python comes from the machine.
+    installed = rctx.os.environ.get("AWQ_PYTHON") == "installed"
+    python = default_python(rctx, PYTHON_VERSIONS, DEBIAN_PYTHONS, DEFAULT_PYTHON) if installed else DEFAULT_PYTHON
+    lines.append("DEFAULT_PYTHON = {}".format(repr(python)))
     rctx.file("environment.bzl", "\n".join(lines) + "\n", executable = False)
     rctx.file("BUILD.bazel", "", executable = False)
 
 environment_repo = repository_rule(
     implementation = _environment_repo_impl,
     doc = "Reads the environment variables that the build honours, only these, the C++ compiler, and whether there is a GPU.",
-    environ = _VARIABLES + ["CC", "PATH"],
+    environ = _VARIABLES + ["AWQ_PYTHON", "CC", "HOME", "PATH", "PYENV_ROOT"],
     configure = True,
     local = True,
 )

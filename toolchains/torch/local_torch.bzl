@@ -2,7 +2,6 @@
 
 load("//bazel/lib:checks.bzl", "no_torch")
 load("//bazel/lib:installed_torch.bzl", "find_torch")
-load("//bazel/lib:interpreters.bzl", "PIP_PYTHONS", "find_interpreter")
 load("//bazel/lib:problems.bzl", "format_problem")
 load("//bazel/lib:unavailable.bzl", "unavailable_targets")
 load("//third_party:versions.bzl", "OFFERS")
@@ -51,13 +50,12 @@ def _local_torch_repo_impl(rctx):
         text = unavailable_targets(TARGETS, format_problem(no_torch(where, OFFERS)))
         rctx.file("BUILD.bazel", _NO_TORCH.format(defs = Label("//third_party/torch:defs.bzl")) + text, executable = False)
         return
-    python, _ = find_interpreter(rctx, PIP_PYTHONS, [])
     for entry in rctx.path(folder).readdir():
         name = entry.basename
         if name in ["torch", "torchgen", "functorch"] + _LOCAL_RUNTIME or (name.startswith("torch-") and name.endswith(".dist-info")):
             rctx.symlink(entry, name)
     runtime = "\n_RUNTIME = {}\n".format(repr([n for n in _LOCAL_RUNTIME if not n.endswith(".py")])) + _LOCAL_RUNTIME_BUILD
-    declare_torch_targets(rctx, python.path, version, where, ":runtime", runtime)
+    declare_torch_targets(rctx, version, where, ":runtime", runtime)
 
 local_torch_repo = repository_rule(
     implementation = _local_torch_repo_impl,

@@ -146,7 +146,7 @@ def _compile(ctx, cc_toolchain, features, cc_info):
             env = {"PATH": _path_variable(ctx, toolchain, host_compiler)},
             mnemonic = "CudaCompile",
             progress_message = "Compiling " + src.short_path,
-            toolchain = "//cuda:toolchain_type",
+            toolchain = Label("//cuda:toolchain_type"),
         )
         objects.append(obj)
     return objects

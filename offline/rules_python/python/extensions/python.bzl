@@ -1,15 +1,13 @@
-"""The module extension `python`, for installed interpreters."""
+"""The module extension `python`, for installed interpreters. Where no workspace names a version, it is the one that the machine has."""
 
-load("//python/private:installed_python.bzl", "installed_python_repo", "toolchains_repo")
-
-_DEFAULT = "3.11"
+load("//python/private:installed_python.bzl", "python_repositories", "toolchains_repo")
 
 def _name(version):
-    return "python_" + version.replace(".", "_")
+    return "python_" + (version.replace(".", "_") or "any")
 
 def _python_impl(mctx):
-    versions = {_DEFAULT: True}
-    default = _DEFAULT
+    versions = {"": True}
+    default = ""
     for module in mctx.modules:
         tags = module.tags.toolchain
         for tag in tags:
@@ -19,7 +17,7 @@ def _python_impl(mctx):
             if module.is_root and (tag.is_default or len(tags) == 1):
                 default = tag.python_version
     for version in versions:
-        installed_python_repo(name = _name(version), version = version)
+        python_repositories(_name(version), version)
     toolchains_repo(name = "pythons_hub", python = _name(default))
 
 python = module_extension(

@@ -1,1 +1,0 @@
-../../../../bazel/lib/problems.bzl
