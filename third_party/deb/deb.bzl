@@ -15,9 +15,9 @@ SHA-256 decides in both cases.
 
 load("//bazel/lib:problems.bzl", "format_problem", "problem")
 
-# The pool of a suite that is past its support moves from the first to the second; the third keeps every moment.
+# The first has suites that are past their support, the second every moment. A site's own mirror: --distdir, or Bazel's
+# --downloader_config.
 DEBIAN_MIRRORS = [
-    "https://deb.debian.org/debian/",
     "https://archive.debian.org/debian/",
     "https://snapshot.debian.org/archive/debian/{snapshot}/",
 ]
