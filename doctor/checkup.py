@@ -100,13 +100,12 @@ class Checkup:
     def _bazel(self) -> Finding:
         version = self._information["bazel_version"]
         finding = Finding("bazel", "Bazel", OK, version or "a development version", facts={"version": version})
-        major = self._wanted_bazel.split(".")[0]
-        if version and version.split(".")[0] != major:
+        if version and not re.match(r"7\.([7-9]|\d\d)|[89]\.", version):
             finding.verdict = WARNING
             finding.problem = self._problems["problem"](
-                title="Bazel is of another major version",
+                title="Bazel is of a version that this project does not support",
                 found=f"Bazel {version}",
-                expected=f"Bazel {major} (.bazelversion names {self._wanted_bazel})",
+                expected=f"Bazel 7.7 or newer, 8 or 9 (.bazelversion names {self._wanted_bazel})",
                 cure="./bazelw, which takes bazelisk or another Bazel, or makes one",
             )
         return finding

@@ -137,9 +137,16 @@ def test_a_build_would_work(machine: Machine) -> None:
 # ---- tools -----------------------------------------------------------------------------------------------------------
 
 
-def test_bazel_of_another_major_version(machine: Machine) -> None:
-    machine.bazel = "8.2.1"
-    machine.check("bazel", WARNING, "Bazel 8.2.1", ".bazelversion", "./bazelw")
+@pytest.mark.parametrize("version", ["6.5.0", "7.6.2", "10.0.0"])
+def test_bazel_of_another_version(machine: Machine, version: str) -> None:
+    machine.bazel = version
+    machine.check("bazel", WARNING, f"Bazel {version}", "7.7 or newer, 8 or 9", ".bazelversion", "./bazelw")
+
+
+@pytest.mark.parametrize("version", ["7.7.1", "7.10.0", "8.8.0", "9.2.0rc1"])
+def test_supported_bazel(machine: Machine, version: str) -> None:
+    machine.bazel = version
+    machine.check("bazel", "ok")
 
 
 def test_no_python(machine: Machine) -> None:

@@ -57,6 +57,13 @@ def test_what_fits_is_accepted_without_a_warning(workspace: Checkout, environmen
     assert "warning" not in output.lower()
 
 
+def test_workspace_mode_where_bazel_has_none(workspace: Checkout) -> None:
+    """Bazel 9 ignores the two switches; here they are switched back."""
+    options = ["--config=workspace", "--enable_bzlmod", "--noenable_workspace"]
+    result = workspace.bazel("build", "--nobuild", *options, "//:ft_attention")
+    assert_refused((result.returncode == 0, result.stdout), "this Bazel has no WORKSPACE mode", "Bazel 7 or 8")
+
+
 def test_cuda_home_is_not_set(workspace: Checkout, environment: dict[str, str]) -> None:
     del environment["CUDA_HOME"]
     assert_refused(analyse(workspace, environment), "CUDA_HOME is not set", "bin/nvcc below it")

@@ -9,8 +9,9 @@ import pytest
 import workspace
 from consumer import FRUGAL, Consumer, needs_gcc
 
-# By the release from which a flag is the default; "later" is announced or has been asked for. Those of 8.0 that the native
-# Python rules of Bazel 7 do not stand are left out: incompatible_disallow_struct_provider_syntax and what hides native symbols.
+# By the release from which a flag is the default; "later" is announced or has been asked for. Left out are, of 8.0,
+# --incompatible_disallow_struct_provider_syntax, which the native Python rules of Bazel 7 do not pass, and, of 10.0,
+# --rewind_lost_inputs, which this Bazel refuses beside other defaults of its own.
 FLIPPED = {
     "8.0": [
         "--incompatible_disallow_empty_glob",
@@ -30,7 +31,6 @@ FLIPPED = {
         "--incompatible_no_implicit_file_export",
         "--experimental_fetch_all_coverage_outputs",
         "--experimental_split_coverage_postprocessing",
-        "--rewind_lost_inputs",
     ],
     "later": [
         "--incompatible_auto_exec_groups",
