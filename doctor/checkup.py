@@ -400,7 +400,9 @@ class Checkup:
             finding.summary = f"{text or 'default'}: no CUDA toolkit to compare with"
             return finding
         version, where = self._toolkit
-        archs, problem = self._checks["select_archs"](setting, environment, version, where, bf16)
+        archs, problem = self._checks["select_archs"](
+            setting, environment, version, where, bf16, self._information["rules_archs"]
+        )
         if problem:
             return self._refuse(finding, problem)
         self._selected_archs = archs

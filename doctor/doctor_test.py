@@ -58,6 +58,7 @@ class Machine:
         self.bazel = "7.7.1"
         self.processor = platform.machine()
         self.python_is_installed = True
+        self.rules_archs = ["70", "75", "80", "86", "89", "90", "90a", "100", "120"]
 
     def python(self, version: str = "3.11", name: str = "", **facts: Any) -> None:
         fakes.python(self.bin / (name or f"python{version}"), version, **facts)
@@ -87,6 +88,7 @@ class Machine:
             "environment": self.environment,
             "processor": self.processor,
             "python_is_installed": self.python_is_installed,
+            "rules_archs": self.rules_archs,
             "settings": self.settings,
         }
         path = self.folder / "settings.json"
@@ -420,6 +422,13 @@ def test_architectures_that_cannot_be_read(machine: Machine, cuda: str) -> None:
 def test_architectures_that_the_toolkit_lacks(machine: Machine) -> None:
     machine.settings["cuda_archs"] = "7.0"
     machine.check("archs", PROBLEM, "cannot build architecture 70", "--//config:cuda_archs=70")
+
+
+def test_architectures_that_the_rules_lack(machine: Machine) -> None:
+    machine.settings["cuda_archs"] = "8.0,11.0"
+    machine.check("archs", PROBLEM, "rules_cuda does not know architecture 110", "--//config:cuda_archs=80;110")
+    machine.rules_archs.append("110")
+    machine.check("archs", "ok")
 
 
 def test_bfloat16_without_a_gpu_that_has_it(machine: Machine) -> None:

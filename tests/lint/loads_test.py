@@ -27,7 +27,7 @@ EXTERNAL = {
     "@rules_cc//cc/common:cc_info.bzl": "CcInfo",
     "@rules_cc//cc/toolchains:cc_toolchain.bzl": "cc_toolchain",
     "@rules_cc//cc/toolchains:cc_toolchain_config_info.bzl": "CcToolchainConfigInfo",
-    "@rules_cuda//cuda:defs.bzl": "cuda_library cuda_toolchain cuda_toolchain_config_nvcc cuda_toolkit_info",
+    "@rules_cuda//cuda:defs.bzl": "cuda_archs cuda_library cuda_toolchain cuda_toolchain_config_nvcc cuda_toolkit_info",
     "@rules_python//python:defs.bzl": "py_binary py_library py_test",
     "@rules_python//python:py_info.bzl": "PyInfo",
     "@rules_python//python/cc:py_cc_toolchain.bzl": "py_cc_toolchain",

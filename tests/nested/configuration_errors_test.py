@@ -133,6 +133,17 @@ def test_architecture_that_the_toolkit_lacks(workspace: Checkout, environment: d
     assert_refused(outcome, "cannot build architecture 100", "70 75 80 86 87 89 90 90a", "CUDA 12.8 and newer has 100")
 
 
+@pytest.mark.parametrize(("arch", "version"), [("8.8", "13.0"), ("10.7", "13.4")])
+def test_architecture_that_the_rules_lack(
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, arch: str, version: str
+) -> None:
+    """No rules_cuda has these yet; 11.0 depends on its version."""
+    environment["CUDA_HOME"] = toolkit(tmp_path / "new", version)
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.11.0+cu130", version)
+    outcome = analyse(workspace, environment, f"--//config:cuda_archs=9.0,{arch}")
+    assert_refused(outcome, f"rules_cuda does not know architecture {arch.replace('.', '')}", "or use a rules_cuda")
+
+
 def test_malformed_architecture_list(workspace: Checkout, environment: dict[str, str]) -> None:
     environment["TORCH_CUDA_ARCH_LIST"] = "8.0;Hoper"
     assert_refused(analyse(workspace, environment), "TORCH_CUDA_ARCH_LIST=8.0;Hoper", '"8.0;9.0+PTX"')
