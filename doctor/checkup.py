@@ -61,6 +61,7 @@ class Checkup:
         self._versions = workspace.load("//third_party:versions.bzl")
         self._offers = self._versions["OFFERS"]
         self._compilers = workspace.load("//bazel/lib:compilers.bzl")
+        self._room = workspace.load("//bazel/lib:machine.bzl")
         self._interpreters = workspace.load("//bazel/lib:interpreters.bzl")
         self._toolkits = workspace.load("//bazel/lib:installed_toolkit.bzl")
         self._torch = workspace.load("//bazel/lib:installed_torch.bzl")
@@ -535,6 +536,9 @@ class Checkup:
                 expected=f"Linux on {' or '.join(self._versions['PROCESSORS'])}",
                 cure="build on such a machine",
             )
+            return self._refuse(finding, problem)
+        problem = self._room["machine_problem"](self._rctx, str(self._output_folder), 0)
+        if problem:
             return self._refuse(finding, problem)
         if free < _BUILD_BYTES:
             problem = self._problems["problem"](

@@ -492,6 +492,13 @@ def test_little_space(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     machine.check("machine", WARNING, "1.0 GB free")
 
 
+def test_temporary_folder_that_is_not_there(machine: Machine) -> None:
+    machine.environment["TMPDIR"] = str(machine.folder / "nowhere")
+    machine.check("machine", PROBLEM, "TMPDIR names no folder", "nowhere, which is not there")
+    (machine.folder / "nowhere").mkdir()
+    machine.check("machine", "ok")
+
+
 def test_other_processor(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "ppc64le")
     machine.check("machine", PROBLEM, "Linux on ppc64le", "x86_64 or aarch64")

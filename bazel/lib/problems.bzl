@@ -68,6 +68,40 @@ def no_pip(packages, reasons):
         cure = "install it (Debian, Ubuntu: apt-get install python3-pip), or put a virtual environment that has pip on PATH",
     )
 
+def no_temporary_folder(folder):
+    """TMPDIR names no folder.
+
+    Args:
+      folder: its value.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "TMPDIR names no folder",
+        found = "TMPDIR={}, which is not there".format(folder),
+        expected = "the absolute path of a folder, or nothing: Bazel makes its sandboxes see that folder",
+        cure = "unset TMPDIR, or make the folder, and stop the server, which has the old value: ./bazelw shutdown",
+    )
+
+def no_room(free, folder, gigabytes):
+    """The disk is too full for a download.
+
+    Args:
+      free: gigabytes.
+      folder: where it is unpacked.
+      gigabytes: what it needs.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "there is too little space for a download",
+        found = "{} GB free in {}".format(free, folder),
+        expected = "{} GB for the archives and what is unpacked".format(gigabytes),
+        cure = "free some, or let Bazel use another disk: ./bazelw --output_user_root=FOLDER build ...",
+    )
+
 def download_failed(what, lock, output):
     """pip could not download wheels, or what it got is not what the lock names.
 

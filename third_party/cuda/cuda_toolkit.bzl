@@ -3,6 +3,7 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
+load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "archive_failed", "format_problem")
 load("//third_party:versions.bzl", "DEFAULT_PYTHON")
 load("//third_party/pip:wheels.bzl", "download_wheels", "locked_wheels")
@@ -40,6 +41,9 @@ _COMPONENTS = ["cuda_nvcc", "cuda_cudart", "cuda_cccl"]
 _REDIST_PLATFORMS = {"aarch64": "linux-sbsa", "x86_64": "linux-x86_64"}
 
 def _redist_toolkit_repo_impl(rctx):
+    found = machine_problem(rctx, str(rctx.path(".")), 1)
+    if found:
+        fail(format_problem(found))
     manifest_url = rctx.attr.manifest
     if not rctx.download(manifest_url, "manifest.json", sha256 = rctx.attr.sha256, allow_fail = True).success:
         fail(format_problem(archive_failed(manifest_url, rctx.attr.sha256, rctx.attr.version)))
