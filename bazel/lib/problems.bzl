@@ -123,6 +123,14 @@ def download_failed(what, lock, output):
             cure = "do not use that file: pip's index or a proxy delivered something else (`python3 -m pip config list` names it). If the lock\n" +
                    "itself was edited, make it anew: ./bazelw run //third_party/pip:lock",
         )
+    if "CERTIFICATE_VERIFY_FAILED" in output:
+        return problem(
+            title = "pip does not trust the certificate of its index",
+            found = "{}\n{}".format(what, shortened),
+            expected = "a certificate that pip's Python trusts and that is valid at this machine's time",
+            cure = "set the clock, if `date` shows a wrong one; behind a proxy that opens encrypted connections, give pip that proxy's\n" +
+                   "certificate: PIP_CERT=FILE, or `python3 -m pip config set global.cert FILE`",
+        )
     return problem(
         title = "pip could not download wheels",
         found = "{}\n{}".format(what, shortened),
