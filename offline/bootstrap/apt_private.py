@@ -117,8 +117,8 @@ def explain_failure(log):
     quoted = "\n".join(f"  apt: {line}" for line in lines[:6]) or "  apt said nothing"
     if re.search("EXPKEYSIG|is not valid yet|is expired", log):
         cure = (
-            f"a signature is valid at other times than {time.strftime('%Y-%m-%d')}, which the clock says: set the clock if "
-            "that is wrong, or update the package debian-archive-keyring"
+            f"a signature is not valid on {time.strftime('%Y-%m-%d')}: set the clock if that day is wrong, "
+            "or update the package debian-archive-keyring"
         )
     elif re.search("NO_PUBKEY|is not signed|BADSIG|signatures couldn't be verified", log):
         cure = f"this machine's Debian keyring cannot verify {SUITE}: update the package debian-archive-keyring"
