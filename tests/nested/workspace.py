@@ -58,10 +58,10 @@ def unpacked(kinds: str) -> dict[str, pathlib.Path]:
 
 
 def shared_repositories() -> list[str]:
-    """Options that take the toolkit and PyTorch from where the running Bazel unpacked them."""
+    """Options that take the toolkit, PyTorch and what it imports from where the running Bazel unpacked them."""
     return [
         f"--override_repository={canonical.format(name)}={folder}"
-        for name, folder in sorted(unpacked("cuda|torch").items())
+        for name, folder in sorted(unpacked("cuda|torch|torch_runtime").items())
         for canonical in _CANONICAL
     ]
 
