@@ -91,6 +91,8 @@ CUDA_TOOLKITS = {
     ),
 }
 
+NEWEST_CUDA = list(CUDA_TOOLKITS)[-1]
+
 # The releases of PyTorch that the build can bring along: the CUDA version each is built with, and the Pythons it has
 # wheels for.
 TORCH_RELEASES = {
@@ -114,6 +116,9 @@ TORCH_RELEASES = {
 
 DEFAULT_TORCH = "2.11.0"
 
+# The oldest PyTorch that universal modules are tested with. It has what they use of PyTorch from 2.10 on.
+UNIVERSAL_TORCH = "2.11"
+
 DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
 
 # What can be chosen, for checks and their messages.
@@ -134,6 +139,7 @@ TORCH_UNUSED_PACKAGES = [
 
 # Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
 PYTHON_PACKAGES = {
+    "abi3info": ["abi3info"],
     "griffe": ["griffelib"],
     "lint": [
         "ast-serialize",

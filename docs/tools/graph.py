@@ -103,8 +103,8 @@ def page(path: pathlib.Path) -> str:
 
 # The graph of targets
 
-What the wheel is made of, as Bazel's analysis sees it with the default settings. An arrow goes from a target to one it
-is made from; arrows that follow from others are left out. nvcc compiles the hexagons, the host compiler the rest.
+What the wheels are made of, as Bazel's analysis sees it with the default settings. An arrow goes from a target to one
+it is made from; arrows that follow from others are left out. nvcc compiles the hexagons, the host compiler the rest.
 Not drawn: the settings and checks in `//config`, which everything depends on.
 
 {diagram(path)}
