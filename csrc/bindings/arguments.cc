@@ -229,7 +229,7 @@ void Arguments::check_type(size_t i, PyObject* value) {
       if (!number) throw PythonError();
       int overflow = 0;
       integers_[i] = PyLong_AsLongLongAndOverflow(number.get(), &overflow);
-      if (overflow) fail(spec.name, "fit into 64 bits");
+      if (overflow) fail(spec.name.data(), "fit into 64 bits");
       return;
     }
     case Kind::kFloat: {
@@ -243,7 +243,7 @@ void Arguments::check_type(size_t i, PyObject* value) {
       if (reals_[i] != -1.0 || !PyErr_Occurred()) return;
       if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw PythonError();
       PyErr_Clear();
-      fail(spec.name, "fit into a float");
+      fail(spec.name.data(), "fit into a float");
     }
     case Kind::kBool: {
       if (PyBool_Check(value)) {
@@ -268,11 +268,11 @@ void Arguments::check_type(size_t i, PyObject* value) {
 void Arguments::check_tensor(size_t i) {
   const ArgumentSpec& spec = spec_.arguments[i];
   const TensorView& view = views_[i];
-  if (!view.dense) fail(spec.name, "be a dense tensor");
-  if (spec.same_type_as) {
+  if (!view.dense) fail(spec.name.data(), "be a dense tensor");
+  if (!spec.same_type_as.empty()) {
     const size_t other = index(spec.same_type_as);
     if (view.type != views_[other].type) {
-      fail(spec.name, text("be ", type_name(other), " ", shape_text(spec), " as ", spec.same_type_as, " is"));
+      fail(spec.name.data(), text("be ", type_name(other), " ", shape_text(spec), " as ", spec.same_type_as, " is"));
     }
   } else {
     const unsigned built = built_types(spec.types);
@@ -280,20 +280,20 @@ void Arguments::check_tensor(size_t i) {
       const char* cure = view.type & spec.types
                              ? "; this module was built without bfloat16 kernels, rebuild it with --//config:bf16=true"
                              : "";
-      fail(spec.name, text("be ", type_set(built), " ", shape_text(spec)), cure);
+      fail(spec.name.data(), text("be ", type_set(built), " ", shape_text(spec)), cure);
     }
   }
   // Such as the imaginary part of a conjugated complex tensor. (No complex type gets here.)
-  if (framework::is_negated(values_[i])) {
-    fail(spec.name, "hold its values as they are, not be a lazily negated view", "; call resolve_neg()");
+  if (framework::is_negated(values_[i], view)) {
+    fail(spec.name.data(), "hold its values as they are, not be a lazily negated view", "; call resolve_neg()");
   }
 
-  if (!match_shape(spec, view)) fail(spec.name, text("be ", type_name(i), " ", shape_text(spec), bound_dims(spec)));
+  if (!match_shape(spec, view)) fail(spec.name.data(), text("be ", type_name(i), " ", shape_text(spec), bound_dims(spec)));
   if (spec.layout == Layout::kContiguous && !view.is_contiguous()) {
-    fail(spec.name, "be contiguous " + shape_text(spec));
+    fail(spec.name.data(), "be contiguous " + shape_text(spec));
   }
   if (spec.layout == Layout::kRows && !inner_contiguous(view, 2)) {
-    fail(spec.name, text("be ", shape_text(spec), " with its last two dimensions contiguous"));
+    fail(spec.name.data(), text("be ", shape_text(spec), " with its last two dimensions contiguous"));
   }
 }
 
@@ -345,7 +345,7 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const TensorView& view) {
 
 const int64_t* Arguments::find_dim(std::string_view name) const {
   for (size_t i = 0; i < dim_count_; ++i) {
-    if (dims_[i].name == name) return &dims_[i].size;
+    if (same(dims_[i].name, name)) return &dims_[i].size;
   }
   return nullptr;
 }
@@ -428,7 +428,7 @@ void Arguments::check_device() const {
   for (size_t i = 0; i < count; ++i) {
     const TensorView& view = views_[i];
     if (!view.present) continue;
-    const char* name = spec_.arguments[i].name;
+    const char* name = spec_.arguments[i].name.data();
     if (view.device < 0) {
       value_error(text(spec_.name, ": ", name, " must be on a CUDA device, got a tensor on ", device_name(i)));
     }
@@ -573,7 +573,7 @@ const char* docstring(const FunctionSpec& spec) {
       case Kind::kTensor:
       case Kind::kOptionalTensor:
         words +=
-            argument.same_type_as ? text("type of ", argument.same_type_as) : type_set(built_types(argument.types));
+            argument.same_type_as.empty() ? type_set(built_types(argument.types)) : text("type of ", argument.same_type_as);
         words += " " + shape_text(argument);
         if (argument.layout == Layout::kStrided) words += ", any strides";
         if (argument.reshaped) words += ", or any shape of as many elements";

@@ -77,7 +77,7 @@ struct Memory;
 bool view(PyObject* value, TensorView* view);
 
 // Whether the tensor's values have the opposite sign of what its memory holds. Throws PythonError.
-bool is_negated(PyObject* tensor);
+bool is_negated(PyObject* tensor, const TensorView& view);
 
 // An uninitialized tensor on a CUDA device.
 struct NewTensor {

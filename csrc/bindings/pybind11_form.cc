@@ -34,13 +34,13 @@ struct pybind11::detail::process_attribute<awq::bindings::Argument>
     using awq::bindings::Kind;
     const awq::bindings::ArgumentSpec& spec = argument.spec;
     if (!spec.has_default) {
-      process_attribute<arg>::init(arg(spec.name), record);
+      process_attribute<arg>::init(arg(spec.name.data()), record);
     } else if (spec.kind == Kind::kBool) {
-      process_attribute<arg_v>::init(arg_v(spec.name, spec.default_value != 0), record);
+      process_attribute<arg_v>::init(arg_v(spec.name.data(), spec.default_value != 0), record);
     } else if (spec.kind == Kind::kInt) {
-      process_attribute<arg_v>::init(arg_v(spec.name, static_cast<int64_t>(spec.default_value)), record);
+      process_attribute<arg_v>::init(arg_v(spec.name.data(), static_cast<int64_t>(spec.default_value)), record);
     } else {
-      process_attribute<arg_v>::init(arg_v(spec.name, spec.default_value), record);
+      process_attribute<arg_v>::init(arg_v(spec.name.data(), spec.default_value), record);
     }
   }
 };
@@ -121,7 +121,7 @@ bool view(PyObject* value, TensorView* view) {
   return true;
 }
 
-bool is_negated(PyObject* tensor) { return THPVariable_Unpack(tensor).is_neg(); }
+bool is_negated(PyObject* tensor, const TensorView&) { return THPVariable_Unpack(tensor).is_neg(); }
 
 Tensor empty(const NewTensor& tensor, Memory**) {
   at::ScalarType type = at::kFloat;

@@ -116,14 +116,14 @@ namespace framework {
 // pattern is kept for each of the last shapes that a function returned. Used only under the GIL.
 struct Memory {
   struct Pattern {
-    PyObject* tensor = nullptr;
-    std::vector<int64_t> layout;  // sizes, then strides
+    PyObject* arguments = nullptr;  // of torch.empty_like: a tuple that holds the pattern
+    std::vector<int64_t> layout;    // sizes, then strides
     Types type;
     int device;
 
     bool fits(const NewTensor& wanted) const {
       const size_t bytes = sizeof(int64_t) * static_cast<size_t>(wanted.dim);
-      return tensor && layout.size() == 2 * static_cast<size_t>(wanted.dim) && type == wanted.type &&
+      return arguments && layout.size() == 2 * static_cast<size_t>(wanted.dim) && type == wanted.type &&
              device == wanted.device && memcmp(layout.data(), wanted.sizes, bytes) == 0 &&
              memcmp(layout.data() + wanted.dim, wanted.strides, bytes) == 0;
     }
@@ -134,8 +134,8 @@ struct Memory {
 
 namespace {
 
-// A tensor on null, with its sizes and strides.
-PyObject* make_pattern(const NewTensor& tensor) {
+// A tensor on null, with its sizes and strides, in a tuple.
+Reference make_pattern(const NewTensor& tensor) {
   struct Owner {
     dlpack::ManagedTensor managed;
     std::vector<int64_t> layout;
@@ -155,7 +155,9 @@ PyObject* make_pattern(const NewTensor& tensor) {
   void* object = nullptr;
   if (torch.api->managed_to_object_no_sync(&managed, &object) != 0) throw PythonError();
   owner.release();  // the object's now
-  return static_cast<PyObject*>(object);
+  Reference tuple = held(PyTuple_New(1));
+  PyTuple_SetItem(tuple.get(), 0, static_cast<PyObject*>(object));
+  return tuple;
 }
 
 // A reference of its own: torch.empty_like lets other threads run, and they may replace the pattern.
@@ -165,15 +167,15 @@ Reference pattern_of(const NewTensor& tensor, Memory** memory) {
   for (int i = 0; i < tensor.dim; ++i) hash = hash * 31 + static_cast<size_t>(tensor.sizes[i]);
   Memory::Pattern& pattern = (*memory)->patterns[(hash ^ hash >> 7) % Memory::kPatterns];
   if (!pattern.fits(tensor)) {
-    PyObject* made = make_pattern(tensor);
+    Reference made = make_pattern(tensor);
     pattern.layout.assign(tensor.sizes, tensor.sizes + tensor.dim);
     pattern.layout.insert(pattern.layout.end(), tensor.strides, tensor.strides + tensor.dim);
     pattern.type = tensor.type;
     pattern.device = tensor.device;
-    Py_DecRef(std::exchange(pattern.tensor, made));
+    Py_DecRef(std::exchange(pattern.arguments, made.release()));
   }
-  Py_IncRef(pattern.tensor);
-  return Reference(pattern.tensor);
+  Py_IncRef(pattern.arguments);
+  return Reference(pattern.arguments);
 }
 
 }  // namespace
@@ -196,14 +198,18 @@ bool view(PyObject* value, TensorView* view) {
   return true;
 }
 
-bool is_negated(PyObject* tensor) {
+// Such a tensor shows the imaginary parts of a conjugated complex tensor, which lie at odd multiples of their size. So
+// the question, which costs twice what the view does, is left out for all others. A view that as_strided() made of such
+// a tensor, with an odd offset, escapes.
+bool is_negated(PyObject* tensor, const TensorView& view) {
+  if (reinterpret_cast<uintptr_t>(view.data) / static_cast<uintptr_t>(view.element_size()) % 2 == 0) return false;
   const Reference answer = held(PyObject_CallFunctionObjArgs(torch.is_neg, tensor, nullptr));
   return answer.get() == Py_True;
 }
 
 Tensor empty(const NewTensor& tensor, Memory** memory) {
   const Reference pattern = pattern_of(tensor, memory);
-  Reference object = held(PyObject_CallFunctionObjArgs(torch.empty_like, pattern.get(), nullptr));
+  Reference object = held(PyObject_Call(torch.empty_like, pattern.get(), nullptr));
   dlpack::Tensor made;
   if (torch.api->view_from_object_no_sync(object.get(), &made) != 0) throw PythonError();
   if (!made.data) {
@@ -351,6 +357,18 @@ constexpr std::array<Enter, kMaxFunctions> kEnters = all_enters(std::make_index_
 constexpr char kNeeds[] = " needs PyTorch 2.11 or newer with CUDA, and ";
 constexpr char kCure[] = ". Install one, such as pip install 'torch>=2.11'.";
 
+// torch.autograd.graph.increment_version, or where there is one the compiled function that it calls, which costs less
+// than half. Both take a tuple of tensors.
+Reference increment_version(PyObject* torch_module) {
+  const Reference compiled = attribute(torch_module, "_C");
+  Reference function(PyObject_GetAttrString(compiled.get(), "_increment_version"));
+  const Reference none = held(PyTuple_New(0));
+  if (function && Reference(PyObject_CallFunctionObjArgs(function.get(), none.get(), nullptr))) return function;
+  PyErr_Clear();
+  const Reference graph = held(PyImport_ImportModule("torch.autograd.graph"));
+  return attribute(graph.get(), "increment_version");
+}
+
 void meet_torch(const std::string& name) {
   Reference module(PyImport_ImportModule("torch"));
   if (!module) {
@@ -381,12 +399,11 @@ void meet_torch(const std::string& name) {
     import_error(text(name, " needs version 1 of DLPack's exchange API, which this PyTorch no longer has: ", found));
   }
   const Reference nn = held(PyImport_ImportModule("torch.nn"));
-  const Reference graph = held(PyImport_ImportModule("torch.autograd.graph"));
   torch.tensor = reinterpret_cast<PyTypeObject*>(attribute(module.get(), "Tensor").release());
   torch.parameter = reinterpret_cast<PyTypeObject*>(attribute(nn.get(), "Parameter").release());
   torch.empty_like = attribute(module.get(), "empty_like").release();
   torch.is_neg = attribute(tensor.get(), "is_neg").release();
-  torch.increment_version = attribute(graph.get(), "increment_version").release();
+  torch.increment_version = increment_version(module.get()).release();
   torch.out_of_memory = attribute(module.get(), "OutOfMemoryError").release();
   torch.api = api;
   capsule.release();  // torch.Tensor keeps the table, which is static; held for good measure
@@ -433,7 +450,7 @@ PyObject* make_module(const char* name) {
       const FunctionSpec& spec = *functions[i].spec;
       entry.count = spec.count();
       for (size_t j = 0; j < entry.count; ++j) {
-        entry.names[j] = held(PyUnicode_InternFromString(spec.arguments[j].name)).release();
+        entry.names[j] = held(PyUnicode_InternFromString(spec.arguments[j].name.data())).release();
       }
       methods[i] = {spec.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kEnters[i])),
                     METH_FASTCALL | METH_KEYWORDS, docstring(spec)};
