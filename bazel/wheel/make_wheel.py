@@ -165,7 +165,7 @@ class Fit:
 
     def _one_torch(self, wanted: dict[str, Any]) -> None:
         torch, cuda = torch_facts(_text(wanted["torch_version"]))
-        numbers = (f"PYBIND11_VERSION_{part}" for part in ("MAJOR", "MINOR", "MICRO"))
+        numbers = (f"PYBIND11_VERSION_{part}" for part in ("MAJOR", "MINOR", "(?:MICRO|PATCH)"))  # PATCH before 3.0
         pybind11 = ".".join(macros(_text(wanted["pybind11_header"]), *numbers))
         self.local = f"+torch{torch}cu{cuda.replace('.', '')}"
         self.requirement = f"torch=={torch}"

@@ -29,6 +29,8 @@ def _box(label: str) -> str | None:
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):
         return None
+    if package == "csrc/bindings" and name.endswith("_kernels"):  # the same in another configuration
+        return "csrc/" + name.removesuffix("_kernels")
     if package.endswith("/" + name):
         return package
     name = name.removesuffix("_library.so")  # what a py_extension links
