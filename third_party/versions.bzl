@@ -13,18 +13,18 @@ def _archive(version, url, integrity, strip_prefix = ""):
         strip_prefix = strip_prefix.format(version = version),
     )
 
-# Rules: archive address and integrity as the Bazel Central Registry publishes them.
+# Rules: archive address as the Bazel Central Registry has it, and integrity as it or the release page publishes it.
 RULES = {
     "bazel_features": _archive(
-        version = "1.50.0",
+        version = "1.51.0",
         url = "https://github.com/bazel-contrib/bazel_features/releases/download/v{version}/bazel_features-v{version}.tar.gz",
-        integrity = "sha256-CUNn5zLs4j8zTq+ECJpyC4YdBTvuumpqaDVtOu4dwys=",
+        integrity = "sha256-VFC/ssi0vJYcdTaIOPhhVvVjzJre8b59UE/FYZ1U2qs=",
         strip_prefix = "bazel_features-{version}",
     ),
     "bazel_skylib": _archive(
-        version = "1.9.0",
+        version = "1.9.2",
         url = "https://github.com/bazelbuild/bazel-skylib/releases/download/{version}/bazel-skylib-{version}.tar.gz",
-        integrity = "sha256-O1tJAGGB9fj/Ym743c6qlem7itKU97XXsR6p992vjFk=",
+        integrity = "sha256-N837xvrv6pT3s3dgowXJjAiYERbCvJ6CHjtCMiH62Mg=",
     ),
     "platforms": _archive(
         version = "1.1.0",
@@ -32,9 +32,9 @@ RULES = {
         integrity = "sha256-261KI6vMphceR7ee3FO9akEGejt1+eixBGVrRZ/yUEY=",
     ),
     "rules_cc": _archive(
-        version = "0.2.22",
+        version = "0.2.28",
         url = "https://github.com/bazelbuild/rules_cc/releases/download/{version}/rules_cc-{version}.tar.gz",
-        integrity = "sha256-gcEKlaXCLYOCdu6Q1xJjXWBCQZ/fyl74gygia2Mh5Ts=",
+        integrity = "sha256-DFE0b+Xn0u4LZKZmI98HU7uzZYd+b4W4WQ6N5wRIYz4=",
         strip_prefix = "rules_cc-{version}",
     ),
     "rules_cuda": _archive(
@@ -44,9 +44,9 @@ RULES = {
         strip_prefix = "rules_cuda-v{version}",
     ),
     "rules_python": _archive(
-        version = "2.3.2",
+        version = "2.5.1",
         url = "https://github.com/bazel-contrib/rules_python/releases/download/{version}/rules_python-{version}.tar.gz",
-        integrity = "sha256-JaANVeQ3bvbZ8ok4toA4+soXyVWAya/mlT593gE9AOQ=",
+        integrity = "sha256-aTdZ3zHnzS76RDeCB6fUh8QBRdMqVIeABa9H3uJ773I=",
         strip_prefix = "rules_python-{version}",
     ),
 }

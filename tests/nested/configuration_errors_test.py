@@ -57,6 +57,13 @@ def test_what_fits_is_accepted_without_a_warning(workspace: Checkout, environmen
     assert "warning" not in output.lower()
 
 
+def test_workspace_mode_where_bazel_has_none(workspace: Checkout) -> None:
+    """Bazel 9 ignores the two switches; here they are switched back."""
+    options = ["--config=workspace", "--enable_bzlmod", "--noenable_workspace"]
+    result = workspace.bazel("build", "--nobuild", *options, "//:ft_attention")
+    assert_refused((result.returncode == 0, result.stdout), "this Bazel has no WORKSPACE mode", "Bazel 7 or 8")
+
+
 def test_cuda_home_is_not_set(workspace: Checkout, environment: dict[str, str]) -> None:
     del environment["CUDA_HOME"]
     assert_refused(analyse(workspace, environment), "CUDA_HOME is not set", "bin/nvcc below it")
@@ -124,6 +131,17 @@ def test_major_versions_of_cuda_differ(
 def test_architecture_that_the_toolkit_lacks(workspace: Checkout, environment: dict[str, str]) -> None:
     outcome = analyse(workspace, environment, "--//config:cuda_archs=8.0,10.0")
     assert_refused(outcome, "cannot build architecture 100", "70 75 80 86 87 89 90 90a", "CUDA 12.8 and newer has 100")
+
+
+@pytest.mark.parametrize(("arch", "version"), [("8.8", "13.0"), ("10.7", "13.4")])
+def test_architecture_that_the_rules_lack(
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, arch: str, version: str
+) -> None:
+    """No rules_cuda has these yet; 11.0 depends on its version."""
+    environment["CUDA_HOME"] = toolkit(tmp_path / "new", version)
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.11.0+cu130", version)
+    outcome = analyse(workspace, environment, f"--//config:cuda_archs=9.0,{arch}")
+    assert_refused(outcome, f"rules_cuda does not know architecture {arch.replace('.', '')}", "or use a rules_cuda")
 
 
 def test_malformed_architecture_list(workspace: Checkout, environment: dict[str, str]) -> None:
