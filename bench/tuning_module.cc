@@ -193,7 +193,7 @@ py::list configurations(const std::string& family) {
 PYBIND11_MODULE(awq_tuning, module) {
   py::class_<awq::DeviceInfo>(module, "Device")
       .def(py::init([](int arch, int sm_count, int max_smem_bytes_per_block) {
-             return awq::DeviceInfo{arch, sm_count, max_smem_bytes_per_block, 0};
+             return awq::DeviceInfo{arch, sm_count, max_smem_bytes_per_block};
            }),
            py::arg("arch"), py::arg("sm_count"), py::arg("max_smem_bytes_per_block"))
       .def_readonly("arch", &awq::DeviceInfo::arch)

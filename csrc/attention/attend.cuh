@@ -243,8 +243,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
                                               const AttendShared<Config>& shared) {
   constexpr int kD = Config::kHeadDim;
   const int pieces = work.range.used_splits;
-  cluster_barrier_arrive_release();
-  cluster_barrier_wait();
+  ptx::cluster_arrive_release();
+  ptx::cluster_wait();
 #pragma unroll 1
   for (int i = blockIdx.y * Config::kThreads + threadIdx.x; i < work.heads * kD; i += pieces * Config::kThreads) {
     const int h = i / kD, d = i % kD;
@@ -252,8 +252,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
 #pragma unroll
     for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
       if (piece < pieces) {
-        lse[piece] = load_from_block(&shared.lse[h], piece);
-        out[piece] = load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
+        lse[piece] = ptx::load_from_block(&shared.lse[h], piece);
+        out[piece] = ptx::load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
       }
     }
 #pragma unroll
@@ -271,8 +271,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
     }
     write_output<Config>(params, work, h, d, __fdividef(total, sum));
   }
-  cluster_barrier_arrive();  // nobody leaves while its shared memory is read
-  cluster_barrier_wait();
+  ptx::cluster_arrive();  // nobody leaves while its shared memory is read
+  ptx::cluster_wait();
 }
 
 template <typename Config>
@@ -295,7 +295,7 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
                               static_cast<const T*>(user.v_cache) + cache_offset, user.cache_len, work.range.end,
                               work.newest};
 
-  constexpr int kTokenElements = (Engine::kQueryPadding + Config::kThreads - 1) / Config::kThreads;
+  constexpr int kTokenElements = ceil_div(Engine::kQueryPadding, Config::kThreads);
   TokenElement<Config> token[kTokenElements];
 #pragma unroll
   for (int i = 0; i < kTokenElements; ++i) token[i].load(params, work, threadIdx.x + i * Config::kThreads);

@@ -11,8 +11,6 @@ namespace attention {
 
 constexpr int64_t kMaxGridX = 0x7fffffff;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 bool is_head_dim(int d) {
   for (const int size : {32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256}) {
     if (d == size) return true;
@@ -59,7 +57,7 @@ Split choose_split(const SingleQueryAttentionParams& p, int head_tiles, const De
     return pieces > 1 && pieces <= attention::kMaxClusterSplits && power_of_two && rows * pieces <= most_clustered;
   };
   const auto cost = [&](int pieces) {
-    const int64_t piece = ceil_div(ceil_div(slots, pieces), attention::kSplitQuantum) * attention::kSplitQuantum;
+    const int64_t piece = round_up(ceil_div(slots, pieces), attention::kSplitQuantum);
     const int64_t blocks = rows * ceil_div(slots, piece), full_waves = blocks / resident, rest = blocks % resident;
     const double last_wave = rest > 0 ? std::max(static_cast<double>(rest), saturating) : 0.0;
     const double reading = (static_cast<double>(full_waves * resident) + last_wave) / saturating *

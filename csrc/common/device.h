@@ -3,15 +3,12 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstddef>
-
 namespace awq {
 
 struct DeviceInfo {
   int arch;                      // compute capability as 10 * major + minor: 90 for sm_90
   int sm_count;                  // streaming multiprocessors
   int max_smem_bytes_per_block;  // dynamic shared memory a block may opt in to
-  size_t l2_bytes;               // second-level cache
 };
 
 // Fills `*info` for the calling thread's current device. Safe from several threads and during graph capture.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "csrc/common/device.h"
+#include "csrc/common/math.h"
 
 namespace awq {
 
@@ -13,7 +14,8 @@ constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
 
 // What a multiprocessor has to compute: tiles of 128 x 128 results, in percent. At 100 each has one.
 inline int64_t load_percent(int64_t m, int64_t n, const DeviceInfo& device) {
-  return (m + 127) / 128 * n * 100 / (int64_t{128} * device.sm_count);
+  constexpr int64_t kTile = 128;
+  return ceil_div(m, kTile) * n * 100 / (kTile * device.sm_count);
 }
 
 // Serves problems up to these sizes that no row before it serves.

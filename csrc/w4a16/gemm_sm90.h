@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "csrc/common/gpu.h"
 #include "csrc/w4a16/args.h"
 
 namespace awq::w4a16 {
@@ -15,25 +16,16 @@ struct GemmSm90Config {
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kStages = kStages_;
   static constexpr int kBlocksPerSm = 1;
-  static constexpr int kTileK = 64;  // two runs: a 128-byte line of weights, a 128-byte row of activations
 
-  static constexpr int kWarpgroupThreads = 128;
   static constexpr int kConsumers = 2;  // warpgroups that multiply; one more fills the stages
   static constexpr int kThreads = (kConsumers + 1) * kWarpgroupThreads;
   static constexpr int kChannels = kConsumers * 64 * kRowTiles;
-
-  // Of a thread. The launch gives the same to all, then the filling warpgroup hands most of its own on.
-  static constexpr int kLaunchRegisters = 64 * 1024 / kThreads / 8 * 8;
-  static constexpr int kConsumerRegisters = 232;
-  static constexpr int kProducerRegisters = 40;
-  static_assert(kConsumers * kConsumerRegisters + kProducerRegisters <= (kConsumers + 1) * kLaunchRegisters,
-                "a block that asks for more registers than it was launched with waits forever");
 
   static constexpr int kStageBytes = kTokens * kTileK * 2 + kChannels * kTileK / 2 + 2 * 2 * kChannels * 2;
   static constexpr int kResultBytes = kTokens * kChannels * 2;
   static constexpr int kBarrierBytes = 1024;  // and the padding after them
   static constexpr int kSmemBytes = kStages * kStageBytes + kResultBytes + kBarrierBytes;
-  static_assert(kSmemBytes <= 227 * 1024, "what a block can have");
+  static_assert(kSmemBytes <= kSm90SmemBytes, "what a block can have");
 };
 
 // 256 channels or, where that leaves multiprocessors without a tile, 128.

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "csrc/common/device.h"
+#include "csrc/common/gpu.h"
 #include "csrc/w4a16/args.h"
 
 namespace awq::w4a16 {
@@ -35,10 +36,9 @@ struct PersistentGemvConfig {
   static_assert(kTokens % 8 == 0, "whole tiles");
 
   // Shared memory for the activations: a row and a sum for each step and token.
-  static constexpr int kStepElems = 128;  // 4 runs
   static constexpr int kRowBytes = kStepElems * 2;
-  static constexpr int64_t steps(int64_t k) { return (k + kStepElems - 1) / kStepElems; }
-  static constexpr int64_t steps_per_warp(int64_t k) { return (steps(k) + kWarps - 1) / kWarps; }
+  static constexpr int64_t steps(int64_t k) { return ceil_div(k, kStepElems); }
+  static constexpr int64_t steps_per_warp(int64_t k) { return ceil_div(steps(k), kWarps); }
   static constexpr int64_t row_bytes(int64_t m, int64_t k) {
     return kShareActivations ? steps_per_warp(k) * kWarps * m * kRowBytes : 0;
   }
@@ -73,10 +73,9 @@ struct SingleRowGemvConfig {
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kChannels = 16;
 
-  static constexpr int kStepElems = 128;
   static constexpr int64_t steps(int64_t k) { return k / kStepElems; }
   static constexpr int64_t steps_per_warp(int64_t k) {
-    return std::max<int64_t>((steps(k) + kWarps - 1) / kWarps, kStepsAhead);
+    return std::max<int64_t>(ceil_div(steps(k), kWarps), kStepsAhead);
   }
   static constexpr int64_t row_bytes(int64_t k) { return steps_per_warp(k) * kWarps * kStepElems * 2; }
   static bool fits(const Args& args, int64_t) {
@@ -99,7 +98,6 @@ struct GemmConfig {
   static constexpr int kWarpTokens = 8 * kColumnTiles;
   static constexpr int kChannels = kWarpRows * kWarpChannels;
   static constexpr int kTokens = kWarpColumns * kWarpTokens;
-  static constexpr int kTileK = 64;  // two runs: a 128-byte line of weights, a 128-byte row of activations
   static constexpr int kSmemBytes = kStages * (kTokens * kTileK * 2 + kChannels * kTileK / 2 + 2 * 2 * kChannels * 2);
   static_assert(kRowTiles == 2 || kRowTiles == 4, "a lane's channels must be one or two whole lines");
   static_assert(kStages >= 3, "a stage is filled while another is read and a third is waited for");
@@ -118,7 +116,7 @@ using PersistentGemv16LongK = PersistentGemvConfig<16, 16, 1, 1, false>;
 using Gemm32 = GemmConfig<4, 1, 2, 4, 5, 2>;   // 128 channels x 32 tokens
 using Gemm64 = GemmConfig<4, 1, 2, 8, 4, 2>;   // 128 channels x 64 tokens
 using Gemm128 = GemmConfig<2, 2, 4, 8, 3, 2>;  // 128 channels x 128 tokens
-static_assert(Gemm64::kSmemBytes <= 64 * 1024, "the tile that every supported GPU can hold");
+static_assert(Gemm64::kSmemBytes <= kLeastSmemBytes, "the tile that every supported GPU can hold");
 
 // Each is instantiated for T = half with both layouts and, where compiled in, bfloat16 with layout v2.
 template <class Config, class T, class Layout>

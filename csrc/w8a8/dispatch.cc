@@ -11,12 +11,10 @@
 namespace awq {
 namespace w8a8 {
 
-int64_t divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 bool is_aligned_to(const void* pointer, int bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
 
 int64_t tiles(const Configuration& configuration, const W8A8GemmParams& p) {
-  return divide(p.m, configuration.tokens) * divide(p.n, configuration.channels);
+  return ceil_div(p.m, configuration.tokens) * ceil_div(p.n, configuration.channels);
 }
 
 bool sizes_fit(const W8A8GemmParams& p) {
@@ -29,7 +27,7 @@ bool sm90_serves(const W8A8GemmParams& p) {
   constexpr int64_t kMaxSize = int64_t{1} << 30;
   constexpr int kMinTileOutputs = 16 * 64;
   return p.k > 0 && p.n % 8 == 0 && is_aligned_to(p.out_feats, 16) && p.m <= kMaxSize && p.n <= kMaxSize &&
-         p.k <= kMaxSize && divide(p.m * p.n, kMinTileOutputs) <= kMaxSize;
+         p.k <= kMaxSize && ceil_div(p.m * p.n, kMinTileOutputs) <= kMaxSize;
 }
 
 bool serves(const Configuration& configuration, const W8A8GemmParams& p, const DeviceInfo& device) {
@@ -42,10 +40,10 @@ int splits(const Configuration& configuration, int waves, const W8A8GemmParams& 
   constexpr int64_t kMaxSplits = 8;
   constexpr int64_t kMinStagesPerSplit = 4;  // below, filling the pipeline costs more than the split saves
   const int64_t blocks = int64_t{waves} * configuration.blocks_per_sm * device.sm_count;
-  const int64_t stages = std::max<int64_t>(divide(p.k, configuration.stage_k), 1);
+  const int64_t stages = std::max<int64_t>(ceil_div(p.k, configuration.stage_k), 1);
   const int64_t wanted = std::min(blocks / tiles(configuration, p), stages / kMinStagesPerSplit);
-  const int64_t stages_per_split = divide(stages, std::clamp<int64_t>(wanted, 1, kMaxSplits));
-  return static_cast<int>(divide(stages, stages_per_split));  // none is empty
+  const int64_t stages_per_split = ceil_div(stages, std::clamp<int64_t>(wanted, 1, kMaxSplits));
+  return static_cast<int>(ceil_div(stages, stages_per_split));  // none is empty
 }
 
 // Channels of a tile: as few as the rounds that the device needs anyway hold, so that all blocks read about as much.
@@ -53,9 +51,9 @@ int narrowed_channels(const Configuration& configuration, int waves, const W8A8G
                       const DeviceInfo& device) {
   constexpr int64_t kUnit = 8;
   if (waves == 0) return configuration.channels;
-  const int64_t rounds = std::max<int64_t>(waves, divide(tiles(configuration, p), device.sm_count));
-  const int64_t channel_tiles = rounds * device.sm_count / divide(p.m, configuration.tokens);
-  return static_cast<int>(divide(divide(p.n, channel_tiles), kUnit) * kUnit);
+  const int64_t rounds = std::max<int64_t>(waves, ceil_div(tiles(configuration, p), device.sm_count));
+  const int64_t channel_tiles = rounds * device.sm_count / ceil_div(p.m, configuration.tokens);
+  return static_cast<int>(round_up(ceil_div(p.n, channel_tiles), kUnit));
 }
 
 W8A8Plan make_plan(const Configuration& configuration, int waves, const W8A8GemmParams& p, const DeviceInfo& device) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "csrc/common/gpu.h"
 #include "csrc/w8a8/w8a8.h"
 
 namespace awq::w8a8 {
@@ -38,7 +39,7 @@ struct MmaConfig {  // tile sizes in elements, which are bytes
   static_assert(kTileM % (kWarpsM * kMmaM) == 0, "a warp's rows are whole products");
   static_assert(kTileN % (kWarpsN * 2 * kMmaN) == 0, "one ldmatrix brings the columns of two products");
   static_assert(kTileK % (kMmaK * kWarpsK) == 0 && kSteps >= 2, "the pipeline needs two steps per stage");
-  static_assert(kTileK == 64 || kTileK % 128 == 0, "swizzle() is made for these row lengths");
+  static_assert(kTileK == 64 || kTileK % 128 == 0, "tile_offset() is made for these row lengths");
   static_assert(kStages >= 2, "one stage to read, one to fill");
   static_assert(kThreads <= 1024, "MmaConfig: too many warps");
 };
@@ -51,10 +52,10 @@ using LowWide = MmaConfig<64, 128, 128, 4, 1, 4, 1, 2>;
 using Square = MmaConfig<128, 128, 128, 3, 2, 2, 1, 2>;
 using Tall = MmaConfig<256, 128, 128, 4, 4, 2, 1, 1>;
 using Compact = MmaConfig<64, 64, 64, 4, 2, 2, 1, 2>;
-static_assert(Compact::kSmemBytes <= 64 * 1024, "the tile that every supported GPU can hold");
+static_assert(Compact::kSmemBytes <= kLeastSmemBytes, "the tile that every supported GPU can hold");
 
 // The workspace of a product that is split along K: a counter for every tile, then partial sums.
-constexpr int64_t arrival_bytes(int64_t tiles) { return (tiles * int64_t{sizeof(unsigned)} + 15) / 16 * 16; }
+constexpr int64_t arrival_bytes(int64_t tiles) { return round_up(tiles * int64_t{sizeof(unsigned)}, kChunkBytes); }
 
 // out = in * kernel^T scaled, see w8a8.h. Uses the plan's splits, none of which is empty. Up to 2^31 - 1 tiles.
 template <class Config>

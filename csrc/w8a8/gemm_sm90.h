@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "csrc/common/gpu.h"
 #include "csrc/w8a8/w8a8.h"
 
 namespace awq::w8a8 {
@@ -18,22 +19,12 @@ struct GemmSm90Config {
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kConsumers = kConsumers_;  // warpgroups that multiply; one more fills the stages
   static constexpr int kLines = kLines_;
-  static constexpr int kTileK = kLines * 128;
+  static constexpr int kTileK = kLines * kLineBytes;
 
-  static constexpr int kWarpgroupThreads = 128;
   static constexpr int kConsumerThreads = kConsumers * kWarpgroupThreads;
   static constexpr int kThreads = kConsumerThreads + kWarpgroupThreads;
   static constexpr int kWarpgroupChannels = 64 * kRowTiles;
   static constexpr int kMaxChannels = kConsumers * kWarpgroupChannels;
-
-  // Of a thread, where two warpgroups multiply. The launch gives the same to all, then the filling warpgroup hands most
-  // of its own on.
-  static constexpr int kLaunchRegisters = 64 * 1024 / kThreads / 8 * 8;
-  static constexpr int kConsumerRegisters = 232;
-  static constexpr int kProducerRegisters = 40;
-  static_assert(kConsumers == 1 || (kConsumers == 2 && kConsumers * kConsumerRegisters + kProducerRegisters <=
-                                                           (kConsumers + 1) * kLaunchRegisters),
-                "a block that asks for more registers than it was launched with waits forever");
 
   // Results leave by way of two buffers per warpgroup, 64 channels by kResultTokens each.
   static constexpr int kResultTokens = std::min(kTokens, 64);
@@ -41,7 +32,7 @@ struct GemmSm90Config {
   static constexpr int kScaleBytes = kConsumers * kTokens * 4;
   static constexpr int kMaxStages = 32;
   static constexpr int kBarrierBytes = 2 * kMaxStages * 8;
-  static constexpr int kSmemBytes = 227 * 1024;  // all that a block can have
+  static constexpr int kSmemBytes = kSm90SmemBytes;  // all that there is
 
   static constexpr int stage_bytes(int channels) { return (channels + kTokens) * kTileK; }
 
