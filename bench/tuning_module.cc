@@ -93,17 +93,18 @@ struct W4A16Problem : Problem {
     p.scales = address(addresses, "scales");
     p.zeros = static_cast<decltype(p.zeros)>(address(addresses, "zeros"));
     p.out = written_address(addresses, "out");
-    p.workspace = written_address(addresses, "workspace");
     p.constant_weights = constant_weights;
-    check(launch(p, plan, to_stream(stream)));
+    check(launch(p, plan, written_address(addresses, "workspace"), to_stream(stream)));
   }
 
  private:
-  static cudaError_t launch(const awq::W4A16V2Params& p, const awq::W4A16Plan& plan, cudaStream_t stream) {
-    return awq::w4a16_v2(p, plan, stream);
+  static cudaError_t launch(const awq::W4A16V2Params& p, const awq::W4A16Plan& plan, void* workspace,
+                            cudaStream_t stream) {
+    return awq::launch_w4a16_v2(p, plan, workspace, stream);
   }
-  static cudaError_t launch(const awq::W4A16V1Params& p, const awq::W4A16Plan& plan, cudaStream_t stream) {
-    return awq::w4a16_v1(p, plan, stream);
+  static cudaError_t launch(const awq::W4A16V1Params& p, const awq::W4A16Plan& plan, void* workspace,
+                            cudaStream_t stream) {
+    return awq::launch_w4a16_v1(p, plan, workspace, stream);
   }
 };
 

@@ -462,16 +462,14 @@ template <typename T, int kHeadDim>
 constexpr AttendRow kAttendRow = {kHeadDim, launch_attend<AttendConfig<T, kHeadDim, 4>>,
                                   launch_attend<AttendConfig<T, kHeadDim, 8>>};
 
-template <typename T>
-constexpr AttendRow kAttendTable[] = {
-    kAttendRow<T, 32>,  kAttendRow<T, 48>,  kAttendRow<T, 64>,  kAttendRow<T, 80>,
-    kAttendRow<T, 96>,  kAttendRow<T, 112>, kAttendRow<T, 128>, kAttendRow<T, 160>,
-    kAttendRow<T, 192>, kAttendRow<T, 224>, kAttendRow<T, 256>,
+template <typename T, int... kSizes>
+struct AttendTable {
+  static constexpr AttendRow kRows[sizeof...(kSizes)] = {kAttendRow<T, kSizes>...};
 };
 
 template <typename T>
 cudaError_t attend(const AttendParams& params, cudaStream_t stream) {
-  for (const AttendRow& row : kAttendTable<T>) {
+  for (const AttendRow& row : AttendTable<T, AWQ_HEAD_DIMS>::kRows) {
     if (row.head_dim != params.user.head_dim) continue;
     const auto launch = params.group_heads <= 4 ? row.up_to_4_heads : row.up_to_8_heads;
     return launch(params, stream);

@@ -6,7 +6,6 @@
 #include <torch/csrc/autograd/python_variable.h>
 
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <sstream>
 
@@ -98,20 +97,12 @@ bool built_for(int arch) {
   return false;
 }
 
-// The architecture of a device (90 for sm_90), asked for once; `name` is the function that asks, for the message.
+// The architecture of a device (90 for sm_90); `name` is the function that asks, for the message.
 int device_arch(const at::Device& device, const char* name) {
-  constexpr size_t kMaxDevices = 64;
-  static std::array<std::atomic<int>, kMaxDevices> archs{};
-  const auto slot = static_cast<size_t>(device.index());
-  if (slot < kMaxDevices) {
-    if (const int arch = archs[slot].load(std::memory_order_relaxed)) return arch;
-  }
-  const c10::cuda::CUDAGuard guard(device);
   DeviceInfo info;
-  if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
+  if (const cudaError_t error = device_info(device.index(), &info); error != cudaSuccess) {
     throw std::runtime_error(c10::str(name, ": cannot read ", device.str(), ": ", cudaGetErrorString(error)));
   }
-  if (slot < kMaxDevices) archs[slot].store(info.arch, std::memory_order_relaxed);
   return info.arch;
 }
 

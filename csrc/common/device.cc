@@ -32,9 +32,7 @@ cudaError_t query(int device, DeviceInfo* info) {
 
 }  // namespace
 
-cudaError_t current_device_info(DeviceInfo* info) {
-  int device = 0;
-  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+cudaError_t device_info(int device, DeviceInfo* info) {
   if (device >= kMaxDevices) return query(device, info);
 
   Slot& slot = slots[device];
@@ -49,6 +47,12 @@ cudaError_t current_device_info(DeviceInfo* info) {
   }
   *info = slot.info;
   return cudaSuccess;
+}
+
+cudaError_t current_device_info(DeviceInfo* info) {
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  return device_info(device, info);
 }
 
 }  // namespace awq

@@ -1,4 +1,4 @@
-// What a launch needs to know of the current device, read once per device and process. Host code, no PyTorch.
+// What is to be known of a device, read once per device and process. Host code, no PyTorch.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,7 +11,9 @@ struct DeviceInfo {
   int max_smem_bytes_per_block;  // dynamic shared memory a block may opt in to
 };
 
-// Fills `*info` for the calling thread's current device. Safe from several threads and during graph capture.
+// Fills `*info` for a device, by its number, or for the calling thread's current one. Safe from several threads and
+// during graph capture.
+cudaError_t device_info(int device, DeviceInfo* info);
 cudaError_t current_device_info(DeviceInfo* info);
 
 // The error of the launch just made by this thread, cleared so that it does not surface in a later call.

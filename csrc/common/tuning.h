@@ -2,6 +2,7 @@
 // bench/tune.py from measurements.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -31,5 +32,16 @@ struct TuningRow {
     return m <= max_m && load_percent <= max_load_percent && k <= max_k;
   }
 };
+
+// The first row of a table that holds the problem and whose configuration `serves` it, null if there is none.
+template <class Configuration, size_t kRows, class Serves>
+const TuningRow<Configuration>* find_row(const TuningRow<Configuration> (&table)[kRows], int64_t m, int64_t n,
+                                         int64_t k, const DeviceInfo& device, Serves&& serves) {
+  const int64_t load = load_percent(m, n, device);
+  for (const TuningRow<Configuration>& row : table) {
+    if (row.holds(m, load, k) && serves(*row.configuration)) return &row;
+  }
+  return nullptr;
+}
 
 }  // namespace awq

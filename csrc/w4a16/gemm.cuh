@@ -12,8 +12,8 @@
 #pragma once
 
 #include "csrc/common/mma.cuh"
-#include "csrc/w4a16/launch.h"
 #include "csrc/w4a16/partials.cuh"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -249,7 +249,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemm(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemm(const Args& args, const DeviceInfo&, cudaStream_t stream) {
   const auto kernel = gemm_kernel<Config, T, Layout>;
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
   if (error != cudaSuccess) return error;

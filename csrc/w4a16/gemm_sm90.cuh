@@ -28,8 +28,8 @@
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
 #include "csrc/common/tensor_map.h"
-#include "csrc/w4a16/gemm_sm90.h"
 #include "csrc/w4a16/partials.cuh"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -489,7 +489,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemm_sm90(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
   cudaError_t error = describe_matrix(&in_map, args.in, 2, args.m, args.k * 2, Config::kTokens);
   if (error == cudaSuccess) {
@@ -500,8 +500,6 @@ cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   if (error == cudaSuccess) {
     error = describe_matrix(&out_map, args.out, 2, args.m, args.n * 2, Config::kTokens);
   }
-  DeviceInfo device;
-  if (error == cudaSuccess) error = current_device_info(&device);
   const auto kernel = sm90::gemm_kernel<Config, T, Layout>;
   if (error == cudaSuccess) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);

@@ -16,7 +16,7 @@
 
 #include "csrc/common/launch.cuh"
 #include "csrc/common/mma.cuh"
-#include "csrc/w4a16/launch.h"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -256,7 +256,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemv(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemv(const Args& args, const DeviceInfo&, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(ceil_div(args.n, Config::kChannels)),
                   static_cast<unsigned>(ceil_div(args.m, Config::kTokens)));
   if (args.runs_per_group % kStepRuns == 0) {

@@ -470,9 +470,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_persistent_gemv(const Args& args, cudaStream_t stream) {
-  DeviceInfo device;
-  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+cudaError_t launch_persistent_gemv(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   const TileLoopShape shape = tile_loop_shape<Config>(args, device);
   const LaunchShape launch_shape = {
       static_cast<unsigned>(shape.blocks), Config::kThreads,

@@ -166,7 +166,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_single_row_gemv(const Args& args, cudaStream_t stream) {
+cudaError_t launch_single_row_gemv(const Args& args, const DeviceInfo&, cudaStream_t stream) {
   SingleRowShape shape;
   shape.steps = static_cast<int>(Config::steps(args.k));
   shape.steps_per_warp = static_cast<int>(Config::steps_per_warp(args.k));

@@ -33,7 +33,7 @@
 #include "csrc/common/mma.cuh"
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
-#include "csrc/w4a16/gemv_sm90.h"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
@@ -325,13 +325,11 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemv_sm90(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemv_sm90(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   static_assert(std::is_same_v<Layout, LayoutV2>, "lines of four channels");
   using Storage = sm90::StreamStorage<Config>;
   static_assert(sizeof(Storage) <= Config::kMaxSmemBytes, "two blocks to an SM");
   static_assert(Storage::kStageSteps * kStepElems == Config::kMaxK, "as the host counts");
-  DeviceInfo device;
-  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
   sm90::StreamShape shape;
   shape.tiles = static_cast<int>(args.n / Config::kChannels);
   shape.steps = static_cast<int>(args.k / kStepElems);

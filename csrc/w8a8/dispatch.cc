@@ -57,7 +57,7 @@ int narrowed_channels(const Configuration& configuration, int waves, const W8A8G
 }
 
 W8A8Plan make_plan(const Configuration& configuration, int waves, const W8A8GemmParams& p, const DeviceInfo& device) {
-  W8A8Plan plan{&configuration, 1, configuration.channels, 0};
+  W8A8Plan plan{&configuration, 1, configuration.channels, 0, device};
   if (configuration.narrows) {
     plan.channels = narrowed_channels(configuration, waves, p, device);
   } else {
@@ -71,13 +71,17 @@ W8A8Plan make_plan(const Configuration& configuration, int waves, const W8A8Gemm
   return plan;
 }
 
-using Row = TuningRow<Configuration>;
-
-// The row's plan if it is one for the problem.
-bool try_row(const Row& row, const W8A8GemmParams& p, const DeviceInfo& device, W8A8Plan* plan) {
-  if (!row.holds(p.m, load_percent(p.m, p.n, device), p.k) || !serves(*row.configuration, p, device)) return false;
-  *plan = make_plan(*row.configuration, row.waves, p, device);
-  return true;
+const TuningRow<Configuration>* choose(const W8A8GemmParams& p, const DeviceInfo& device) {
+  const auto of_table = [&](const auto& table) {
+    return find_row(table, p.m, p.n, p.k, device,
+                    [&](const Configuration& configuration) { return serves(configuration, p, device); });
+  };
+#if AWQ_W8A8_SM90
+  if (device.arch == 90) {
+    if (const auto* row = of_table(kSm90Table)) return row;
+  }
+#endif
+  return of_table(kTable);
 }
 
 std::vector<const Configuration*> configurations() { return {std::begin(kConfigurations), std::end(kConfigurations)}; }
@@ -86,17 +90,10 @@ cudaError_t plan(const W8A8GemmParams& params, const DeviceInfo& device, W8A8Pla
   *plan = {};
   if (!sizes_fit(params)) return cudaErrorInvalidValue;
   if (params.m == 0 || params.n == 0) return cudaSuccess;
-#if AWQ_W8A8_SM90
-  if (device.arch == 90) {
-    for (const Row& row : kSm90Table) {
-      if (try_row(row, params, device, plan)) return cudaSuccess;
-    }
-  }
-#endif
-  for (const Row& row : kTable) {
-    if (try_row(row, params, device, plan)) return cudaSuccess;
-  }
-  return cudaErrorInvalidValue;
+  const auto* row = choose(params, device);
+  if (row == nullptr) return cudaErrorInvalidValue;
+  *plan = make_plan(*row->configuration, row->waves, params, device);
+  return cudaSuccess;
 }
 
 cudaError_t plan_with(const Configuration& configuration, int waves, const W8A8GemmParams& params,
@@ -110,7 +107,7 @@ cudaError_t plan_with(const Configuration& configuration, int waves, const W8A8G
 
 }  // namespace w8a8
 
-cudaError_t w8a8_gemm_plan(const W8A8GemmParams& params, W8A8Plan* plan) {
+cudaError_t plan_w8a8_gemm(const W8A8GemmParams& params, W8A8Plan* plan) {
   DeviceInfo device;
   if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
   return w8a8::plan(params, device, plan);
@@ -120,7 +117,7 @@ cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, const W8A8Plan& plan,
   const bool aligned = w8a8::is_aligned_to(params.in_feats, kW8A8PointerAlignBytes) &&
                        w8a8::is_aligned_to(params.kernel, kW8A8PointerAlignBytes) &&
                        w8a8::is_aligned_to(workspace, kW8A8PointerAlignBytes);
-  if (!w8a8::sizes_fit(params) || !aligned) return cudaErrorInvalidValue;
+  if (!aligned) return cudaErrorInvalidValue;
   if (params.m == 0 || params.n == 0) return cudaSuccess;
   if (plan.configuration == nullptr || (plan.workspace_bytes > 0 && workspace == nullptr)) return cudaErrorInvalidValue;
   return plan.configuration->launch(params, plan, workspace, stream);

@@ -11,7 +11,7 @@
 #include "csrc/common/mma_int8.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
-#include "csrc/w8a8/gemm_mma.h"
+#include "csrc/w8a8/tiles.h"
 
 namespace awq::w8a8 {
 

@@ -27,7 +27,7 @@
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
 #include "csrc/common/tensor_map.h"
-#include "csrc/w8a8/gemm_sm90.h"
+#include "csrc/w8a8/tiles.h"
 
 namespace awq::w8a8 {
 namespace sm90 {
@@ -330,24 +330,20 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
   }
 }
 
-}  // namespace sm90
-
 template <class Config>
-cudaError_t launch_gemm_sm90(const W8A8GemmParams& p, int channels, cudaStream_t stream) {
+cudaError_t launch(const W8A8GemmParams& p, const W8A8Plan& plan, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
   cudaError_t error = describe_matrix(&in_map, p.in_feats, 1, p.m, p.k, Config::kTokens);
-  if (error == cudaSuccess) error = describe_matrix(&weights_map, p.kernel, 1, p.n, p.k, channels);
+  if (error == cudaSuccess) error = describe_matrix(&weights_map, p.kernel, 1, p.n, p.k, plan.channels);
   if (error == cudaSuccess) error = describe_matrix(&out_map, p.out_feats, 2, p.m, p.n * 2, Config::kResultTokens);
-  DeviceInfo device;
-  if (error == cudaSuccess) error = current_device_info(&device);
-  const auto kernel = sm90::gemm_kernel<Config>;
+  const auto kernel = gemm_kernel<Config>;
   if (error == cudaSuccess) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
   }
   if (error != cudaSuccess) return error;
 
   const auto tiles = [](int64_t size, int tile) { return static_cast<int>(ceil_div(size, tile)); };
-  sm90::Args args{};
+  Args args{};
   args.wscales = static_cast<const __half*>(p.wscales);
   args.ascales = static_cast<const __half*>(p.ascales);
   args.bias = static_cast<const __half*>(p.bias);
@@ -355,17 +351,26 @@ cudaError_t launch_gemm_sm90(const W8A8GemmParams& p, int channels, cudaStream_t
   args.m = static_cast<int>(p.m);
   args.n = static_cast<int>(p.n);
   args.k_tiles = tiles(p.k, Config::kTileK);
-  args.channels = channels;
-  args.channel_tiles = tiles(p.n, channels);
+  args.channels = plan.channels;
+  args.channel_tiles = tiles(p.n, plan.channels);
   args.token_tiles = tiles(p.m, Config::kTokens);
-  args.stages = Config::stages(channels);
+  args.stages = Config::stages(plan.channels);
   args.weights_once = args.token_tiles <= 4;
 
   // Blocks stay and take one tile after another.
-  const int blocks = std::min(args.channel_tiles * args.token_tiles, device.sm_count);
+  const int blocks = std::min(args.channel_tiles * args.token_tiles, plan.device.sm_count);
   kernel<<<static_cast<unsigned>(blocks), Config::kThreads, Config::kSmemBytes, stream>>>(args, in_map, weights_map,
                                                                                           out_map);
   return checked_launch();
+}
+
+}  // namespace sm90
+
+template <class Tile>
+cudaError_t launch_gemm_sm90(const W8A8GemmParams& params, const W8A8Plan& plan, void*, cudaStream_t stream) {
+  using Narrow = typename Tile::Narrow;
+  if (plan.channels <= Narrow::kMaxChannels) return sm90::launch<Narrow>(params, plan, stream);
+  return sm90::launch<typename Tile::Wide>(params, plan, stream);
 }
 
 }  // namespace awq::w8a8
