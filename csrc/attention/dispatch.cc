@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <string>
 
 #include "csrc/attention/attend_params.h"
 #include "csrc/common/device.h"
 #include "csrc/common/gpu.h"
+#include "csrc/common/print_plan.h"
 
 namespace awq {
 namespace attention {
@@ -128,6 +130,14 @@ AttendParams to_attend_params(const SingleQueryAttentionParams& p, const SingleQ
   return attend;
 }
 
+void print(const SingleQueryAttentionParams& p, const DeviceInfo& device, const SingleQueryAttentionPlan& plan) {
+  const char* merge = plan.splits == 1 ? "" : plan.clustered ? " merged in a cluster" : " merged by a second kernel";
+  print_plan(plan_text("attention ", dtype_name(p.dtype), " B=", p.batch, " H=", p.heads, " Hk=", p.kv_heads,
+                       " D=", p.head_dim, " L=", p.cache_len, device_text(device)),
+             plan_text(count_text(plan.splits, "piece"), merge, workspace_text(plan.workspace_bytes)),
+             plan_text("(timestep ", p.timestep, ")"));
+}
+
 cudaError_t plan(const SingleQueryAttentionParams& params, const DeviceInfo& device, SingleQueryAttentionPlan* plan) {
   *plan = {};
   if (!is_valid(params)) return cudaErrorInvalidValue;
@@ -138,6 +148,7 @@ cudaError_t plan(const SingleQueryAttentionParams& params, const DeviceInfo& dev
     const int64_t outs = partial_out_elems(params, split.pieces);
     plan->workspace_bytes = static_cast<size_t>(outs + outs / params.head_dim) * sizeof(float);
   }
+  if (prints_plans()) print(params, device, *plan);
   return cudaSuccess;
 }
 

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <type_traits>
 
+#include "csrc/common/print_plan.h"
 #include "csrc/w4a16/configurations.h"
 #include "csrc/w4a16/tuning_table.h"
 
@@ -127,6 +129,16 @@ bool is_valid(const W4A16V1Params& p, const DeviceInfo&) {
   return p.scales_row_stride_elems >= groups && p.zeros_row_stride_elems >= ceil_div(groups, 8);
 }
 
+std::string kind_text(const W4A16V2Params& p) { return plan_text("4-bit v2 ", dtype_name(p.dtype)); }
+std::string kind_text(const W4A16V1Params&) { return "4-bit v1 float16"; }
+
+template <class Params>
+void print(const Params& p, const W4A16Plan& plan) {
+  print_plan(plan_text(kind_text(p), " M=", p.m, " N=", p.n, " K=", p.k, " G=", p.group_size, device_text(plan.device)),
+             plan_text(plan.configuration->name, ", ", count_text(plan.splits, "part"), " of K",
+                       workspace_text(plan.workspace_bytes)));
+}
+
 // What the entry points of both layouts do.
 
 template <class Params>
@@ -138,6 +150,7 @@ cudaError_t plan_params(const Params& params, const DeviceInfo& device, W4A16Pla
   const Choice choice = choose(args, variant_of(params), device);
   if (choice.configuration == nullptr) return cudaErrorInvalidValue;
   *plan = make_plan(*choice.configuration, choice.waves, args, device);
+  if (prints_plans()) print(params, *plan);
   return cudaSuccess;
 }
 

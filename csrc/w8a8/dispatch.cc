@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
+#include "csrc/common/print_plan.h"
 #include "csrc/common/tuning.h"
 #include "csrc/w8a8/configurations.h"
 #include "csrc/w8a8/tuning_table.h"
@@ -84,6 +86,13 @@ const TuningRow<Configuration>* choose(const W8A8GemmParams& p, const DeviceInfo
   return of_table(kTable);
 }
 
+void print(const W8A8GemmParams& p, const W8A8Plan& plan) {
+  const std::string cut = plan.configuration->narrows ? plan_text("tiles of ", plan.channels, " channels")
+                                                      : count_text(plan.splits, "part") + " of K";
+  print_plan(plan_text("8-bit M=", p.m, " N=", p.n, " K=", p.k, device_text(plan.device)),
+             plan_text(plan.configuration->name, ", ", cut, workspace_text(plan.workspace_bytes)));
+}
+
 std::vector<const Configuration*> configurations() { return {std::begin(kConfigurations), std::end(kConfigurations)}; }
 
 cudaError_t plan(const W8A8GemmParams& params, const DeviceInfo& device, W8A8Plan* plan) {
@@ -93,6 +102,7 @@ cudaError_t plan(const W8A8GemmParams& params, const DeviceInfo& device, W8A8Pla
   const auto* row = choose(params, device);
   if (row == nullptr) return cudaErrorInvalidValue;
   *plan = make_plan(*row->configuration, row->waves, params, device);
+  if (prints_plans()) print(params, *plan);
   return cudaSuccess;
 }
 
