@@ -122,3 +122,20 @@ def test_sizes_that_the_contract_refuses_have_no_choice() -> None:
     assert awq_tuning.w4a16_v2(1, 8, 128, 48).choose(device) is None
     assert awq_tuning.w8a8(1, 8, 24).choose(device) is None
     assert awq_tuning.w4a16_v2(1, 8, 128, 128, bfloat16=True).choose(DEVICES["T4"]) is None
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_attention_divides_what_it_can(name: str) -> None:
+    device = DEVICES[name]
+    for batch, (heads, kv_heads), length in itertools.product(
+        (1, 3, 8, 200), ((32, 32), (32, 8), (20, 2)), (1, 512, 32768)
+    ):
+        for timestep in (0, length // 2, length - 1, 4 * length):
+            splits, clustered, workspace_bytes = awq_tuning.attention_plan(
+                batch, heads, kv_heads, 128, length, timestep, device
+            )
+            filled = min(timestep + 1, length)
+            assert 1 <= splits <= max(1, filled // 64)  # a piece has 64 slots at least
+            assert not clustered or 1 < splits <= 8
+            # Of each piece a mean and the logarithm of a sum.
+            assert workspace_bytes == (4 * batch * heads * splits * (128 + 1) if splits > 1 else 0)

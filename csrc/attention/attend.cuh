@@ -243,8 +243,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
                                               const AttendShared<Config>& shared) {
   constexpr int kD = Config::kHeadDim;
   const int pieces = work.range.used_splits;
-  cluster_barrier_arrive_release();
-  cluster_barrier_wait();
+  ptx::cluster_arrive_release();
+  ptx::cluster_wait();
 #pragma unroll 1
   for (int i = blockIdx.y * Config::kThreads + threadIdx.x; i < work.heads * kD; i += pieces * Config::kThreads) {
     const int h = i / kD, d = i % kD;
@@ -252,8 +252,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
 #pragma unroll
     for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
       if (piece < pieces) {
-        lse[piece] = load_from_block(&shared.lse[h], piece);
-        out[piece] = load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
+        lse[piece] = ptx::load_from_block(&shared.lse[h], piece);
+        out[piece] = ptx::load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
       }
     }
 #pragma unroll
@@ -271,8 +271,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
     }
     write_output<Config>(params, work, h, d, __fdividef(total, sum));
   }
-  cluster_barrier_arrive();  // nobody leaves while its shared memory is read
-  cluster_barrier_wait();
+  ptx::cluster_arrive();  // nobody leaves while its shared memory is read
+  ptx::cluster_wait();
 }
 
 template <typename Config>
@@ -295,7 +295,7 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
                               static_cast<const T*>(user.v_cache) + cache_offset, user.cache_len, work.range.end,
                               work.newest};
 
-  constexpr int kTokenElements = (Engine::kQueryPadding + Config::kThreads - 1) / Config::kThreads;
+  constexpr int kTokenElements = ceil_div(Engine::kQueryPadding, Config::kThreads);
   TokenElement<Config> token[kTokenElements];
 #pragma unroll
   for (int i = 0; i < kTokenElements; ++i) token[i].load(params, work, threadIdx.x + i * Config::kThreads);
@@ -462,16 +462,14 @@ template <typename T, int kHeadDim>
 constexpr AttendRow kAttendRow = {kHeadDim, launch_attend<AttendConfig<T, kHeadDim, 4>>,
                                   launch_attend<AttendConfig<T, kHeadDim, 8>>};
 
-template <typename T>
-constexpr AttendRow kAttendTable[] = {
-    kAttendRow<T, 32>,  kAttendRow<T, 48>,  kAttendRow<T, 64>,  kAttendRow<T, 80>,
-    kAttendRow<T, 96>,  kAttendRow<T, 112>, kAttendRow<T, 128>, kAttendRow<T, 160>,
-    kAttendRow<T, 192>, kAttendRow<T, 224>, kAttendRow<T, 256>,
+template <typename T, int... kSizes>
+struct AttendTable {
+  static constexpr AttendRow kRows[sizeof...(kSizes)] = {kAttendRow<T, kSizes>...};
 };
 
 template <typename T>
 cudaError_t attend(const AttendParams& params, cudaStream_t stream) {
-  for (const AttendRow& row : kAttendTable<T>) {
+  for (const AttendRow& row : AttendTable<T, AWQ_HEAD_DIMS>::kRows) {
     if (row.head_dim != params.user.head_dim) continue;
     const auto launch = params.group_heads <= 4 ? row.up_to_4_heads : row.up_to_8_heads;
     return launch(params, stream);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "csrc/attention/single_query_attention.h"
+#include "csrc/common/math.h"
 
 namespace awq::attention {
 
@@ -32,16 +33,14 @@ struct SplitRange {
   int used_splits;
 };
 
-#ifdef __CUDACC__
-__host__ __device__ __forceinline__ SplitRange split_range(unsigned slots, unsigned splits, unsigned split) {
+AWQ_HOST_DEVICE SplitRange split_range(unsigned slots, unsigned splits, unsigned split) {
   // Below 2^31 + 2^15 throughout: 32-bit divisions, several times faster than 64-bit ones, and on every block's way.
-  const unsigned piece = ((slots + splits - 1) / splits + kSplitQuantum - 1) / kSplitQuantum * kSplitQuantum;
+  const unsigned piece = round_up(ceil_div(slots, splits), unsigned{kSplitQuantum});
   if (piece == 0) return {0, 0, 1};
   const unsigned begin = split * piece, end = begin + piece;
   return {static_cast<int>(begin < slots ? begin : slots), static_cast<int>(end < slots ? end : slots),
-          static_cast<int>((slots + piece - 1) / piece)};
+          static_cast<int>(ceil_div(slots, piece))};
 }
-#endif
 
 // rotary_dim / 2 <= 128 pairs: the bits of a pair's number.
 constexpr int kPairBits = 7;

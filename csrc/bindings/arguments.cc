@@ -1,7 +1,6 @@
 #include "csrc/bindings/python.h"
 // Python's header comes before all others.
 #include <array>
-#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
@@ -151,22 +150,12 @@ bool built_for(int arch) {
   return false;
 }
 
-// The architecture of a device (90 for sm_90), asked for once; `name` is the function that asks, for the message.
+// The architecture of a device (90 for sm_90); `name` is the function that asks, for the message.
 int device_arch(int device, const char* name) {
-  constexpr size_t kMaxDevices = 64;
-  static std::array<std::atomic<int>, kMaxDevices> archs{};
-  const auto slot = static_cast<size_t>(device);
-  if (slot < kMaxDevices) {
-    if (const int arch = archs[slot].load(std::memory_order_relaxed)) return arch;
-  }
-  const DeviceGuard guard(device);
   DeviceInfo info;
-  cudaError_t error = guard.error();
-  if (error == cudaSuccess) error = current_device_info(&info);
-  if (error != cudaSuccess) {
+  if (const cudaError_t error = device_info(device, &info); error != cudaSuccess) {
     runtime_error(text(name, ": cannot read ", cuda_device(device), ": ", cudaGetErrorString(error)));
   }
-  if (slot < kMaxDevices) archs[slot].store(info.arch, std::memory_order_relaxed);
   return info.arch;
 }
 

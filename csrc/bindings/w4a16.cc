@@ -89,10 +89,9 @@ Tensor run_v2(const Arguments& args, const char* scales, int64_t group_size) {
   params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
-    if (const cudaError_t error = w4a16_v2_plan(params, &plan); error != cudaSuccess) return error;
+    if (const cudaError_t error = plan_w4a16_v2(params, &plan); error != cudaSuccess) return error;
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
-    params.workspace = workspace.data();
-    return w4a16_v2(params, plan, stream);
+    return launch_w4a16_v2(params, plan, workspace.data(), stream);
   });
   return out;
 }
@@ -168,10 +167,9 @@ Tensor run_v1(const Arguments& args) {
   params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
-    if (const cudaError_t error = w4a16_v1_plan(params, &plan); error != cudaSuccess) return error;
+    if (const cudaError_t error = plan_w4a16_v1(params, &plan); error != cudaSuccess) return error;
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
-    params.workspace = workspace.data();
-    return w4a16_v1(params, plan, stream);
+    return launch_w4a16_v1(params, plan, workspace.data(), stream);
   });
   return out;
 }
