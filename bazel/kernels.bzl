@@ -40,6 +40,5 @@ kernels = rule(
     cfg = _without_torch_and_python,
     attrs = {
         "library": attr.label(mandatory = True, providers = [CcInfo], doc = "The library."),
-        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
     },
 )

@@ -16,7 +16,9 @@ MANIFEST = json.loads((FOLDER / "manifest.json").read_text())["wheels"]
 
 
 def test_the_manifest_says_what_is_there() -> None:
-    assert [entry["path"] for entry in MANIFEST] == sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.whl"))
+    assert [entry["path"] for entry in MANIFEST] == sorted(
+        str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.whl")
+    )
     for entry in MANIFEST:
         data = (FOLDER / entry["path"]).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (entry["sha256"], entry["bytes"])

@@ -2,10 +2,10 @@
 
     gather_wheels.py DESCRIPTION OUTPUT
 
-DESCRIPTION is a JSON list with one entry for each wheel: the `folder` that holds it, the `cuda` version of its toolkit and
-its `architectures`. A wheel whose version has no local part comes to lie in OUTPUT itself, the others in folders of their
-own, such as cu12 and torch2.6: pip prefers a local version, whether or not it fits. Each folder has an index.html.
-manifest.json has one entry for each wheel, sorted by path.
+DESCRIPTION is a JSON list with one entry for each wheel: the `folder` that holds it, the `cuda` version of its toolkit
+and its `architectures`. A wheel whose version has no local part lies in OUTPUT itself. The others lie in folders of
+their own, such as cu12 and torch2.6, because pip prefers a local version, whether or not it fits. Each folder has an
+index.html. manifest.json has one entry for each wheel, sorted by path.
 """
 
 import collections

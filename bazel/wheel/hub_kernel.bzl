@@ -64,7 +64,6 @@ hub_kernel = rule(
         "summary": attr.string(mandatory = True, doc = "One line about the kernel."),
         "toolkits": attr.string_list(mandatory = True, doc = "The toolkits to build with, such as `12.4`."),
         "version": attr.string(mandatory = True, doc = "Version of the distribution; the kernel's is its first number."),
-        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_build": attr.label(default = "//config:cuda_build", cfg = by_toolkit),
     },
 )

@@ -42,7 +42,6 @@ wheels = rule(
         "pinned": attr.label(cfg = by_pairing, mandatory = True, doc = "The `extension_wheel` for one PyTorch and one Python."),
         "toolkits": attr.string_list(doc = "What `universal` is built with, such as `12.4`."),
         "universal": attr.label(cfg = by_toolkit, mandatory = True, doc = "The `extension_wheel` for every PyTorch and every Python."),
-        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_gather_wheels": attr.label(default = "//bazel/wheel:gather_wheels", executable = True, cfg = "exec"),
         "_pinned_build": attr.label(default = "//config:cuda_build", cfg = by_pairing),
         "_universal_build": attr.label(default = "//config:cuda_build", cfg = by_toolkit),

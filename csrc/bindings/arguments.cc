@@ -277,7 +277,8 @@ void Arguments::check_tensor(size_t i) {
     fail(spec.name.data(), "hold its values as they are, not be a lazily negated view", "; call resolve_neg()");
   }
 
-  if (!match_shape(spec, view)) fail(spec.name.data(), text("be ", type_name(i), " ", shape_text(spec), bound_dims(spec)));
+  if (!match_shape(spec, view))
+    fail(spec.name.data(), text("be ", type_name(i), " ", shape_text(spec), bound_dims(spec)));
   if (spec.layout == Layout::kContiguous && !view.is_contiguous()) {
     fail(spec.name.data(), "be contiguous " + shape_text(spec));
   }
@@ -561,8 +562,8 @@ const char* docstring(const FunctionSpec& spec) {
     switch (argument.kind) {
       case Kind::kTensor:
       case Kind::kOptionalTensor:
-        words +=
-            argument.same_type_as.empty() ? type_set(built_types(argument.types)) : text("type of ", argument.same_type_as);
+        words += argument.same_type_as.empty() ? type_set(built_types(argument.types))
+                                               : text("type of ", argument.same_type_as);
         words += " " + shape_text(argument);
         if (argument.layout == Layout::kStrided) words += ", any strides";
         if (argument.reshaped) words += ", or any shape of as many elements";

@@ -99,8 +99,8 @@ constexpr Shape parse_shape(std::string_view text) {
 struct ArgumentSpec {
   std::string_view name;  // of a literal, so that data() ends in a zero
   Kind kind = Kind::kNone;
-  unsigned types = 0;                  // for tensors: the set of types
-  std::string_view same_type_as;       // for tensors: an earlier tensor whose type this one has
+  unsigned types = 0;             // for tensors: the set of types
+  std::string_view same_type_as;  // for tensors: an earlier tensor whose type this one has
   std::string_view shape_text;
   Shape shape{};
   Layout layout = Layout::kContiguous;
@@ -125,8 +125,8 @@ constexpr ArgumentSpec tensor(std::string_view name, unsigned types, std::string
 }
 
 // A tensor of the type that the tensor `other` has.
-constexpr ArgumentSpec tensor_like(std::string_view name, std::string_view other, std::string_view shape, const char* meaning,
-                                   Layout layout = Layout::kContiguous) {
+constexpr ArgumentSpec tensor_like(std::string_view name, std::string_view other, std::string_view shape,
+                                   const char* meaning, Layout layout = Layout::kContiguous) {
   ArgumentSpec spec = tensor(name, 0, shape, meaning, layout);
   spec.same_type_as = other;
   return spec;
