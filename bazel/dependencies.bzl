@@ -46,6 +46,7 @@ def _torch_repositories():
                 wheels_repo(
                     name = torch_repo_name("torch_runtime", torch, python, cpu),
                     exclude = TORCH_UNUSED_PACKAGES + ["torch"],
+                    gigabytes = 7,
                     lock = lock,
                     python_version = python,
                 )

@@ -25,6 +25,13 @@ SKIPPED = "skipped"  # could not be checked, or does not apply
 # A build's downloads take 1.5 GB when unpacked (torch 2.11.0, CUDA 13.0), and the wheels lie beside that meanwhile.
 _BUILD_BYTES = 3e9
 
+# The most that was seen: of Bazel's server, and of a compilation with PyTorch's headers. (nvcc: 0.4 GB.)
+_SERVER_BYTES = 1.4e9
+_JOB_BYTES = 0.8e9
+
+# Where Linux says how much memory a container may have.
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
 
 @dataclass
 class Finding:
@@ -44,6 +51,15 @@ def _runnable(rctx: RepositoryContext, name: str) -> str:
     return str(path) if path else ""
 
 
+def _memory() -> int:
+    """Bytes of memory that this machine or container has."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in map(pathlib.Path, _MEMORY_LIMITS):
+        if path.exists() and (text := path.read_text(encoding="ascii").strip()).isdigit():
+            sizes.append(int(text))
+    return min(sizes)
+
+
 def _version_text(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
@@ -61,6 +77,7 @@ class Checkup:
         self._versions = workspace.load("//third_party:versions.bzl")
         self._offers = self._versions["OFFERS"]
         self._compilers = workspace.load("//bazel/lib:compilers.bzl")
+        self._room = workspace.load("//bazel/lib:machine.bzl")
         self._interpreters = workspace.load("//bazel/lib:interpreters.bzl")
         self._toolkits = workspace.load("//bazel/lib:installed_toolkit.bzl")
         self._torch = workspace.load("//bazel/lib:installed_torch.bzl")
@@ -521,7 +538,7 @@ class Checkup:
         system, processor = platform.system(), platform.machine()
         free = shutil.disk_usage(self._output_folder).free
         cores = len(os.sched_getaffinity(0))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = _memory()
         finding = Finding("machine", "Machine", OK, "")
         finding.facts = {"processor": processor, "cores": cores, "memory_bytes": memory, "free_bytes": free}
         finding.summary = (
@@ -536,12 +553,25 @@ class Checkup:
                 cure="build on such a machine",
             )
             return self._refuse(finding, problem)
+        problem = self._room["machine_problem"](self._rctx, str(self._output_folder), 0)
+        if problem:
+            return self._refuse(finding, problem)
         if free < _BUILD_BYTES:
             problem = self._problems["problem"](
                 title="there is little space for a first build",
                 found=f"{free / 1e9:.1f} GB free in {self._output_folder}",
                 expected=f"{_BUILD_BYTES / 1e9:.0f} GB for toolkit and PyTorch, unless they are there already",
                 cure="free some, or let Bazel use another disk: ./bazelw --output_user_root=FOLDER build ...",
+            )
+            return self._refuse(finding, problem, WARNING)
+        jobs = int((memory - _SERVER_BYTES) // _JOB_BYTES)
+        if jobs < cores:
+            problem = self._problems["problem"](
+                title="there is little memory for this many jobs",
+                found=f"{memory / 1e9:.1f} GB of memory and {cores} cores, each of which compiles a file at a time",
+                expected=f"{(_SERVER_BYTES + cores * _JOB_BYTES) / 1e9:.1f} GB: {_SERVER_BYTES / 1e9:.1f} for Bazel, "
+                f"{_JOB_BYTES / 1e9:.1f} for each compilation",
+                cure=f"--jobs={max(jobs, 1)}, in user.bazelrc: build --jobs={max(jobs, 1)}",
             )
             return self._refuse(finding, problem, WARNING)
         return finding

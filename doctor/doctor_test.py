@@ -13,6 +13,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import checkup
 import pytest
 import rctx
 import rendering
@@ -121,6 +122,8 @@ def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
     monkeypatch.setattr(rctx.Path, "exists", property(exists))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50e9))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
+    monkeypatch.setattr(checkup, "_memory", lambda: 64e9)
     machine = Machine(tmp_path, capsys)
     machine.python()
     machine.compiler("gcc", "12.2.0")
@@ -490,6 +493,31 @@ def test_gpu_that_bazel_does_not_know_of(machine: Machine) -> None:
 def test_little_space(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1e9))
     machine.check("machine", WARNING, "1.0 GB free")
+
+
+def test_little_memory(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16))
+    monkeypatch.setattr(checkup, "_memory", lambda: 8e9)
+    machine.check("machine", WARNING, "8.0 GB of memory and 16 cores", "14.2 GB", "--jobs=8")
+    monkeypatch.setattr(checkup, "_memory", lambda: 1e9)
+    machine.check("machine", WARNING, "--jobs=1,")
+
+
+def test_memory_of_a_container(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(checkup, "_MEMORY_LIMITS", (str(tmp_path / "none"), str(limit)))
+    physical = checkup._memory()
+    limit.write_text("max\n", encoding="ascii")
+    assert checkup._memory() == physical
+    limit.write_text("100000000\n", encoding="ascii")
+    assert checkup._memory() == 100000000
+
+
+def test_temporary_folder_that_is_not_there(machine: Machine) -> None:
+    machine.environment["TMPDIR"] = str(machine.folder / "nowhere")
+    machine.check("machine", PROBLEM, "TMPDIR names no folder", "nowhere, which is not there")
+    (machine.folder / "nowhere").mkdir()
+    machine.check("machine", "ok")
 
 
 def test_other_processor(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

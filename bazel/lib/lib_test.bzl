@@ -381,6 +381,12 @@ def _download_failed_test_impl(ctx):
     )
     _assert_problem(
         env,
+        download_failed("torch", "//locks:x.txt", "SSLError: CERTIFICATE_VERIFY_FAILED\nERROR: No matching distribution found"),
+        "pip does not trust the certificate of its index",
+        ["SSLError", "`date`", "PIP_CERT=FILE"],
+    )
+    _assert_problem(
+        env,
         download_failed("torch", "//locks:x.txt", "ERROR: No matching distribution found"),
         "pip could not download wheels",
         ["No matching distribution found", "pip config list"],

@@ -68,6 +68,40 @@ def no_pip(packages, reasons):
         cure = "install it (Debian, Ubuntu: apt-get install python3-pip), or put a virtual environment that has pip on PATH",
     )
 
+def no_temporary_folder(folder):
+    """TMPDIR names no folder.
+
+    Args:
+      folder: its value.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "TMPDIR names no folder",
+        found = "TMPDIR={}, which is not there".format(folder),
+        expected = "the absolute path of a folder, or nothing: Bazel makes its sandboxes see that folder",
+        cure = "unset TMPDIR, or make the folder, and stop the server, which has the old value: ./bazelw shutdown",
+    )
+
+def no_room(free, folder, gigabytes):
+    """The disk is too full for a download.
+
+    Args:
+      free: gigabytes.
+      folder: where it is unpacked.
+      gigabytes: what it needs.
+
+    Returns:
+      The problem.
+    """
+    return problem(
+        title = "there is too little space for a download",
+        found = "{} GB free in {}".format(free, folder),
+        expected = "{} GB for the archives and what is unpacked".format(gigabytes),
+        cure = "free some, or let Bazel use another disk: ./bazelw --output_user_root=FOLDER build ...",
+    )
+
 def download_failed(what, lock, output):
     """pip could not download wheels, or what it got is not what the lock names.
 
@@ -88,6 +122,14 @@ def download_failed(what, lock, output):
             expected = "the sha256 in " + lock,
             cure = "do not use that file: pip's index or a proxy delivered something else (`python3 -m pip config list` names it). If the lock\n" +
                    "itself was edited, make it anew: ./bazelw run //third_party/pip:lock",
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in output:
+        return problem(
+            title = "pip does not trust the certificate of its index",
+            found = "{}\n{}".format(what, shortened),
+            expected = "a certificate that pip's Python trusts and that is valid at this machine's time",
+            cure = "set the clock, if `date` shows a wrong one; behind a proxy that opens encrypted connections, give pip that proxy's\n" +
+                   "certificate: PIP_CERT=FILE, or `python3 -m pip config set global.cert FILE`",
         )
     return problem(
         title = "pip could not download wheels",

@@ -8,5 +8,6 @@ VARIABLES = [
     "HOME",
     "PATH",
     "PYENV_ROOT",
+    "TMPDIR",
     "TORCH_CUDA_ARCH_LIST",
 ]

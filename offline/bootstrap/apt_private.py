@@ -115,7 +115,12 @@ def explain_failure(log):
     """Returns what apt's output says went wrong, with a cure."""
     lines = [line for line in log.splitlines() if line.startswith(("E:", "W:", "Err:"))]
     quoted = "\n".join(f"  apt: {line}" for line in lines[:6]) or "  apt said nothing"
-    if re.search("NO_PUBKEY|is not signed|BADSIG|EXPKEYSIG|signatures couldn't be verified", log):
+    if re.search("EXPKEYSIG|is not valid yet|is expired", log):
+        cure = (
+            f"a signature is not valid on {time.strftime('%Y-%m-%d')}: set the clock if that day is wrong, "
+            "or update the package debian-archive-keyring"
+        )
+    elif re.search("NO_PUBKEY|is not signed|BADSIG|signatures couldn't be verified", log):
         cure = f"this machine's Debian keyring cannot verify {SUITE}: update the package debian-archive-keyring"
     elif re.search("does not have a Release file|404  ?Not Found", log):
         cure = f"the mirror does not carry the file or the suite: add a Debian mirror with {SUITE} to the apt sources"

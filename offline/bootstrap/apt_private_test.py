@@ -73,6 +73,8 @@ class ExplainFailureTest(unittest.TestCase):
                 "W: The following signatures couldn't be verified: NO_PUBKEY 1234\n",
                 "update the package debian-archive-keyring",
             ),
+            ("W: The following signatures were invalid: EXPKEYSIG 1234\n", "set the clock"),
+            ("E: Release file for http://a/InRelease is not valid yet (invalid for another 2h)\n", "set the clock"),
             ("E: The repository 'http://a forky Release' does not have a Release file.\n", "does not carry"),
             ("E: Failed to fetch http://a/x.deb  404  Not Found\n", "does not carry"),
             ("E: You don't have enough free space: not enough free space\n", "free some disk space"),

@@ -131,6 +131,34 @@ class LauncherTest(unittest.TestCase):
         self.program(os.path.join(self.bin, "bazelisk"), 'echo "${PYTHONHOME-none}"')
         self.assertEqual(self.launch("info", PYTHONHOME="/opt/other"), (0, "none", ""))
 
+    def test_functions_of_the_callers_shell_are_not_called(self):
+        bash = shutil.which("bash")
+        if not bash:
+            self.skipTest("this machine has no bash")
+        self.bazel("bazel", "8.0.0")
+        functions = {f"BASH_FUNC_{name}%%": "() { echo mine; }" for name in ("cd", "command", "printf", "readlink")}
+        environment = {"PATH": self.bin, "HOME": self.home, **functions}
+        result = subprocess.run(
+            [bash, "--posix", os.path.join(self.root, "bazelw"), "info"],
+            cwd=self.root, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.assertEqual((result.stdout.strip(), result.stderr), ("bazel info", ""))
+
+    def test_limits_of_the_shell(self):
+        self.ready_prefix()
+        launcher = os.path.join(self.root, "bazelw")
+        for limit, status, message in (
+            ("-n 100", 1, "only 100 files may be open at a time (ulimit -n)"),
+            ("-n 256", 0, ""),
+            ("-v 4000000", 0, "programs may use 4000 MB of addresses (ulimit -v)"),
+        ):
+            result = subprocess.run(
+                ["sh", "-c", f'ulimit {limit} && exec "$0" info', launcher],
+                cwd=self.root, env={"PATH": self.bin, "HOME": self.home}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            self.assertEqual(result.returncode, status, result.stderr)
+            self.assertIn(message, result.stderr)
+
     def test_any_python_will_do_for_the_set_up(self):
         self.program(os.path.join(self.bin, "python3"), "exit 1")
         self.program(os.path.join(self.bin, "python3.27"), 'case "$2" in -c) ;; *) echo "set up by 3.27" ;; esac')

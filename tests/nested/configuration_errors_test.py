@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 import re
 import tarfile
@@ -225,6 +226,24 @@ def test_wheel_whose_hash_does_not_match(workspace: Checkout, tmp_path: pathlib.
     result = workspace.bazel("build", "--repository_cache=", "--nobuild", "@awq_packages//:pytest", **environment)
     outcome = (result.returncode == 0, result.stdout)
     assert_refused(outcome, "a downloaded wheel is not the one that is locked", "locks:tools/", "do not use that file")
+
+
+@pytest.mark.parametrize("target", ["@awq_uv//:site_packages", "@awq_root_bullseye//:REPO.bazel"], ids=["pip", "deb"])
+def test_machine_is_looked_at_before_a_download(workspace: Checkout, tmp_path: pathlib.Path, target: str) -> None:
+    """What would fail afterwards is said before: nothing is asked of an index or a mirror."""
+    program(tmp_path / "df", "echo Filesystem; echo 'disk 9000000 8500000 500000 95% /'")
+    program(tmp_path / "fetch", "echo there is no mirror; exit 1")
+    command = ["build", "--repository_cache=", f"--repo_env=AWQ_DEB_FETCH={tmp_path}/fetch", "--nobuild", target]
+    environment = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
+
+    result = workspace.bazel(*command, **environment, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    outcome = (result.returncode == 0, result.stdout)
+    assert_refused(outcome, "there is too little space for a download", "0 GB free in ", "1 GB for the archives")
+    result = workspace.bazel(*command, **environment, TMPDIR=str(tmp_path / "nowhere"))
+    assert_refused((result.returncode == 0, result.stdout), "TMPDIR names no folder", f"TMPDIR={tmp_path}/nowhere")
+    result = workspace.bazel(*command, **environment)
+    failed = "packages could not be downloaded" if "root" in target else "pip could not download wheels"
+    assert_refused((result.returncode == 0, result.stdout), failed)
 
 
 @pytest.mark.parametrize("offline", [True, False], ids=["apt", "downloader"])

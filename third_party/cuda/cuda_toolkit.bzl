@@ -3,6 +3,7 @@
 Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
 """
 
+load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "archive_failed", "format_problem")
 load("//third_party:versions.bzl", "DEFAULT_PYTHON")
 load("//third_party/deb:deb.bzl", "unpack_debs")
@@ -77,7 +78,11 @@ def _debian_toolkit(rctx):
     _finish(rctx)
 
 def _redist_toolkit_repo_impl(rctx):
-    if rctx.attr.debs and rctx.os.environ.get("AWQ_DEB_FETCH"):
+    from_debian = rctx.attr.debs and rctx.os.environ.get("AWQ_DEB_FETCH")
+    found = machine_problem(rctx, str(rctx.path(".")), 6 if from_debian else 1)
+    if found:
+        fail(format_problem(found))
+    if from_debian:
         _debian_toolkit(rctx)
         return
     manifest_url = rctx.attr.manifest

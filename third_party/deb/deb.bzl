@@ -13,6 +13,7 @@ offline mode does, that program is called with the lock first; it puts the packa
 SHA-256 decides in both cases.
 """
 
+load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "format_problem", "problem")
 
 # The first has suites that are past their support, the second every moment. A site's own mirror: --distdir, or Bazel's
@@ -81,6 +82,9 @@ def unpack_debs(rctx, lock):
     Returns:
       The lock's lines, as read_lock does.
     """
+    found = machine_problem(rctx, str(rctx.path(".")), 1)
+    if found:
+        fail(format_problem(found))
     rows = read_lock(rctx.read(lock))
     program = rctx.os.environ.get("AWQ_DEB_FETCH")
     if program:

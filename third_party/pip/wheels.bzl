@@ -7,6 +7,7 @@ delivered a file makes no difference to the bits. The wheels may be for another 
 """
 
 load("//bazel/lib:interpreters.bzl", "PYTHON_FLAGS", "find_pip")
+load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "download_failed", "format_problem", "no_pip")
 
 def _normalized(name):
@@ -55,7 +56,7 @@ def _unpack(rctx, wheel, urls, output):
         allow_fail = True,
     ).success
 
-def download_wheels(rctx, lock, packages, python_version, output):
+def download_wheels(rctx, lock, packages, python_version, output, gigabytes = 1):
     """Downloads wheels named by a lock file and unpacks them.
 
     Args:
@@ -64,6 +65,7 @@ def download_wheels(rctx, lock, packages, python_version, output):
       packages: names of the distributions to fetch.
       python_version: the Python that they are for, such as "3.11".
       output: folder below the repository that receives the wheels' contents, all in one tree.
+      gigabytes: the space that they need, unpacked and as archives.
     """
     locked = locked_wheels(rctx.read(rctx.path(lock)))
     unknown = [name for name in packages if name not in locked]
@@ -78,6 +80,9 @@ def download_wheels(rctx, lock, packages, python_version, output):
     if not missing:
         return
 
+    found = machine_problem(rctx, str(rctx.path(".")), gigabytes)
+    if found:
+        fail(format_problem(found))
     python, reasons = find_pip(rctx)
     if not python:
         fail(format_problem(no_pip(", ".join(packages), reasons)))
@@ -149,7 +154,7 @@ def _wheels_repo_impl(rctx):
     if not packages:
         locked = locked_wheels(rctx.read(rctx.path(rctx.attr.lock)))
         packages = [name for name in locked if name not in rctx.attr.exclude]
-    download_wheels(rctx, rctx.attr.lock, packages, rctx.attr.python_version, "site-packages")
+    download_wheels(rctx, rctx.attr.lock, packages, rctx.attr.python_version, "site-packages", rctx.attr.gigabytes)
     rctx.file("BUILD.bazel", _PY_BUILD + rctx.attr.additional_build_content, executable = False)
 
 wheels_repo = repository_rule(
@@ -158,6 +163,7 @@ wheels_repo = repository_rule(
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels: lines of SHA-256 and file name."),
         "packages": attr.string_list(doc = "Distributions to take from the lock; what they require is not added. Empty: all."),
+        "gigabytes": attr.int(default = 1, doc = "The space that they need, unpacked and as archives."),
         "exclude": attr.string_list(doc = "Distributions not to take, if all others are."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheels are for, such as 3.11."),
         "additional_build_content": attr.string(doc = "Appended to the BUILD file."),

@@ -138,7 +138,7 @@ def declare_torch_targets(rctx, cpython, where, runtime, more = ""):
     rctx.file("BUILD.bazel", text + more, executable = False)
 
 def _torch_repo_impl(rctx):
-    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, ".")
+    download_wheels(rctx, rctx.attr.lock, ["torch"], rctx.attr.python_version, ".", gigabytes = 3)
     declare_torch_targets(rctx, rctx.attr.python_version, FETCHED_TORCH, "@{}//:site_packages".format(rctx.attr.runtime))
 
 torch_repo = repository_rule(
