@@ -260,7 +260,7 @@ def test_nvcc_does_not_run(machine: Machine) -> None:
 def test_toolkit_that_is_too_old(machine: Machine) -> None:
     machine.settings["cuda"] = "local"
     machine.environment["CUDA_HOME"] = machine.toolkit("cuda", "10.2")
-    machine.check("cuda", PROBLEM, "too old", "CUDA 10.2", "CUDA 11.2 or newer is required")
+    machine.check("cuda", PROBLEM, "too old", "CUDA 10.2", "CUDA 11.8 or newer is required")
 
 
 @pytest.mark.parametrize("missing", fakes.TOOLKIT_FILES)

@@ -7,16 +7,13 @@ crt/host_config.h accepts. A test compares both with the toolkit that is selecte
 This file is also executed by Python (see //doctor), so it keeps to what the two languages share.
 """
 
-# The oldest toolkit that is taken.
-OLDEST_CUDA = (11, 2)
+# The oldest toolkit that is taken. 11.2.2 does not compile the kernels: __grid_constant__ came with 11.7.
+OLDEST_CUDA = (11, 8)
 
 # In order of the version from which on a row holds. `add` and `drop` change the architectures of the row before. `gcc` and `clang`
 # are the newest host compilers.
 _ROWS = [
-    struct(since = (11, 2), add = ["70", "75", "80", "86"], drop = [], gcc = 10, clang = 11),
-    struct(since = (11, 4), add = ["87"], drop = [], gcc = 11, clang = 12),
-    struct(since = (11, 6), add = [], drop = [], gcc = 11, clang = 13),
-    struct(since = (11, 8), add = ["89", "90"], drop = [], gcc = 11, clang = 14),
+    struct(since = (11, 8), add = ["70", "75", "80", "86", "87", "89", "90"], drop = [], gcc = 11, clang = 14),
     struct(since = (12, 0), add = ["90a"], drop = [], gcc = 12, clang = 14),
     struct(since = (12, 1), add = [], drop = [], gcc = 12, clang = 15),
     struct(since = (12, 3), add = [], drop = [], gcc = 12, clang = 16),
@@ -89,7 +86,7 @@ def toolkits_with(arch):
       arch: such as "70".
 
     Returns:
-      A phrase such as "CUDA 11.2 to 12.9" or "CUDA 13.0 and newer".
+      A phrase such as "CUDA 11.8 to 12.9" or "CUDA 13.0 and newer".
     """
     first = [row.since for row in _ROWS if arch in row.add]
     last = [row.since for row in _ROWS if arch in row.drop]

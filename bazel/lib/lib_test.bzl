@@ -41,15 +41,10 @@ _OFFERS = struct(
 
 def _supported_archs_test_impl(ctx):
     env = unittest.begin(ctx)
-    ampere = ["70", "75", "80", "86"]
-    ada_hopper = ampere + ["87", "89", "90"]
+    ada_hopper = ["70", "75", "80", "86", "87", "89", "90"]
     for version, expected in {
         (10, 2): [],
-        (11, 1): [],
-        (11, 2): ampere,
-        (11, 3): ampere,
-        (11, 4): ampere + ["87"],
-        (11, 7): ampere + ["87"],
+        (11, 7): [],
         (11, 8): ada_hopper,
         (12, 0): ada_hopper + ["90a"],
         (12, 7): ada_hopper + ["90a"],
@@ -64,7 +59,6 @@ def _supported_archs_test_impl(ctx):
 def _default_archs_test_impl(ctx):
     env = unittest.begin(ctx)
     for version, expected in {
-        (11, 2): "70;80+PTX",
         (11, 8): "70;80;90+PTX",
         (13, 0): "80;90+PTX",
     }.items():
@@ -73,7 +67,7 @@ def _default_archs_test_impl(ctx):
 
 def _toolkits_with_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, "CUDA 11.2 to 12.9", toolkits_with("70"))
+    asserts.equals(env, "CUDA 11.8 to 12.9", toolkits_with("70"))
     asserts.equals(env, "CUDA 12.8 to 12.9", toolkits_with("101"))
     asserts.equals(env, "CUDA 11.8 and newer", toolkits_with("90"))
     asserts.equals(env, "no CUDA toolkit", toolkits_with("61"))
@@ -138,7 +132,6 @@ def _code_for_test_impl(ctx):
 def _host_compiler_range_test_impl(ctx):
     env = unittest.begin(ctx)
     for version, gcc, clang in [
-        ((11, 2), (9, 10), (9, 11)),
         ((11, 8), (9, 11), (9, 14)),
         ((12, 0), (9, 12), (9, 14)),
         ((12, 4), (9, 13), (9, 17)),
@@ -184,10 +177,10 @@ def _check_toolchain_test_impl(ctx):
 
 def _check_toolkit_test_impl(ctx):
     env = unittest.begin(ctx)
-    asserts.equals(env, None, check_toolkit((11, 2), "here", _OFFERS))
+    asserts.equals(env, None, check_toolkit((11, 8), "here", _OFFERS))
     _assert_problem(env, check_toolkit((10, 2), "CUDA_HOME=/opt/cuda", _OFFERS), "the CUDA toolkit is too old", [
         "CUDA 10.2 (CUDA_HOME=/opt/cuda)",
-        "CUDA 11.2 or newer is required",
+        "CUDA 11.8 or newer is required",
         "--//config:cuda=",
     ])
     return unittest.end(env)
@@ -219,7 +212,7 @@ def _check_host_compiler_test_impl(ctx):
     )
 
     # Every toolkit takes the compiler that is fetched.
-    for toolkit in [(11, 2), (11, 8), (12, 1), (12, 4), (13, 0), (13, 2), (13, 4)]:
+    for toolkit in [(11, 8), (12, 1), (12, 4), (13, 0), (13, 2), (13, 4)]:
         asserts.equals(env, None, check_host_compiler("gcc", "10.2.1", None, toolkit))
     _assert_problem(
         env,
@@ -245,13 +238,13 @@ def _select_archs_test_impl(ctx):
         env,
         select_archs("", "7.0;8.0", (13, 0), "here", True, KNOWN_ARCHS)[1],
         "the CUDA toolkit cannot build architecture 70",
-        ["TORCH_CUDA_ARCH_LIST=70;80 and CUDA 13.0 (here)", "has: 75 80 86", "CUDA 11.2 to 12.9 has 70"],
+        ["TORCH_CUDA_ARCH_LIST=70;80 and CUDA 13.0 (here)", "has: 75 80 86", "CUDA 11.8 to 12.9 has 70"],
     )
     _assert_problem(
         env,
-        select_archs("Hopper", "", (11, 7), "here", True, KNOWN_ARCHS)[1],
-        "the CUDA toolkit cannot build architecture 90",
-        ["--//config:cuda_archs=90+PTX and CUDA 11.7 (here)", "CUDA 11.8 and newer has 90"],
+        select_archs("9.0a", "", (11, 8), "here", True, KNOWN_ARCHS)[1],
+        "the CUDA toolkit cannot build architecture 90a",
+        ["--//config:cuda_archs=90a and CUDA 11.8 (here)", "CUDA 12.0 and newer has 90a"],
     )
     _assert_problem(
         env,

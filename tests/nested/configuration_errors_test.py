@@ -106,7 +106,7 @@ def test_toolkit_without_the_static_runtime(
 
 def test_toolkit_is_too_old(workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path) -> None:
     environment["CUDA_HOME"] = toolkit(tmp_path / "old", "10.2")
-    assert_refused(analyse(workspace, environment), "CUDA 10.2", "CUDA 11.2 or newer is required")
+    assert_refused(analyse(workspace, environment), "CUDA 10.2", "CUDA 11.8 or newer is required")
 
 
 def test_minor_versions_of_cuda_differ(
