@@ -42,6 +42,12 @@ def test_symbols_are_the_limited_api_s_and_the_system_s(path: pathlib.Path) -> N
     assert not library.run_path
 
 
+def test_the_headers_of_every_python_give_the_same_file() -> None:
+    files = [pathlib.Path(path).read_bytes() for path in os.environ["SEVERAL"].split()]
+    assert len(files) == 3
+    assert len(set(files)) == 1
+
+
 @every_module
 def test_one_symbol_is_exported(path: pathlib.Path) -> None:
     assert elf.Library(path.read_bytes()).exports == {f"PyInit_{path.name.split('.')[0]}"}

@@ -2,14 +2,13 @@
 //
 // Reference counts change by calls of the running interpreter alone. The macros of a header know the interpreters of
 // its own time: those of 3.12 and newer do not count None, and 3.11 then frees it. So the macros are out of reach here,
-// and it does not matter which Python's headers a build has.
+// and the object code is the same with the headers of any Python. PY_SSIZE_T_CLEAN would rename functions in some.
 #pragma once
 
 #ifdef Py_PYTHON_H
 #error "include csrc/bindings/python.h in place of Python.h"
 #endif
 #define Py_LIMITED_API 0x030A0000
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 #include <utility>

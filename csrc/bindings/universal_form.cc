@@ -439,8 +439,12 @@ PyObject* make_module(const char* name) {
     meet_torch(short_name);
     static std::array<PyMethodDef, kMaxFunctions + 1> methods{};
     static const std::string doc = std::string(kModuleSummary) + kConventions;
-    static PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, name, doc.c_str(), -1, methods.data(), nullptr, nullptr, nullptr, nullptr};
+    // The interpreter fills in the head. PyModuleDef_HEAD_INIT differs among Python's headers, and the file would.
+    static PyModuleDef definition{};
+    definition.m_name = name;
+    definition.m_doc = doc.c_str();
+    definition.m_size = -1;
+    definition.m_methods = methods.data();
     Module functions;
     define_module(functions);
     if (functions.size() > kMaxFunctions) throw std::length_error("a module of more functions than kMaxFunctions");

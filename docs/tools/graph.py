@@ -29,8 +29,11 @@ def _box(label: str) -> str | None:
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):
         return None
-    if package == "csrc/bindings" and name.endswith("_kernels"):  # the same in another configuration
-        return "csrc/" + name.removesuffix("_kernels")
+    if package == "csrc/bindings":  # the same in another configuration
+        if name == "device":
+            return "csrc/common:device"
+        if name.endswith("_kernels"):
+            return "csrc/" + name.removesuffix("_kernels")
     if package.endswith("/" + name):
         return package
     name = name.removesuffix("_library.so")  # what a py_extension links
