@@ -117,6 +117,7 @@ struct GemvSm90Config {
 // or blocks that stay and keep the activations or, where K is too long for that, read them again.
 #define AWQ_W4A16_GEMV_TILES(X)                                                        \
   X(SingleRowGemv, single_row_gemv, SingleRowGemvConfig<16, 2, 2>)                     \
+  X(SingleRowGemvSmall, single_row_gemv, SingleRowGemvConfig<8, 4, 2>)                 \
   X(PersistentGemv16, persistent_gemv, PersistentGemvConfig<16, 16, 1, 1, true>)       \
   X(PersistentGemv16LongK, persistent_gemv, PersistentGemvConfig<16, 16, 1, 1, false>) \
   X(Gemv8Small, gemv, GemvConfig<4, 1, 4, 2>)                                          \
