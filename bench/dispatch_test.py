@@ -134,11 +134,14 @@ def test_attention_divides_what_it_can(name: str) -> None:
         (1, 3, 8, 200), ((32, 32), (32, 8), (20, 2)), (1, 512, 32768)
     ):
         for timestep in (0, length // 2, length - 1, 4 * length):
-            splits, clustered, workspace_bytes = awq_tuning.attention_plan(
+            splits, clustered, exclusive, workspace_bytes = awq_tuning.attention_plan(
                 batch, heads, kv_heads, 128, length, timestep, device
             )
             filled = min(timestep + 1, length)
             assert 1 <= splits <= max(1, filled // 64)  # a piece has 64 slots at least
             assert not clustered or 1 < splits <= 8
+            head_tiles = -(-heads // kv_heads // 8)
+            assert not exclusive or batch * kv_heads * head_tiles * splits <= device.sm_count
+            assert not exclusive or device.max_smem_bytes_per_block > 99 * 1024
             # Of each piece a mean and the logarithm of a sum.
             assert workspace_bytes == (4 * batch * heads * splits * (128 + 1) if splits > 1 else 0)

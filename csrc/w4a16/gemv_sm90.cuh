@@ -313,6 +313,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     at.advance(Config::kStages);
     if (++scale_slot == Config::kScaleTiles) scale_slot = 0;
 
+    if (tile + 1 == end_tile) ptx::allow_next_kernel();
     store_sums<Config>(sum, storage.sums + (sum_slot * Config::kWarps + warp) * tokens * Config::kSumStride, tokens);
     if (++sum_slot < shape.sum_slots && tile + 1 < end_tile) continue;
     __syncthreads();
