@@ -3,6 +3,7 @@
 load("@awq_environment//:environment.bzl", "HOST_COMPILER", "TORCH_CUDA_ARCH_LIST")
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cuda//cuda:defs.bzl", "cuda_archs")
 load(
     "//bazel/lib:checks.bzl",
     "check_host_compiler",
@@ -68,6 +69,7 @@ def _cuda_build_impl(ctx):
             version,
             where,
             ctx.attr.bf16[BuildSettingInfo].value,
+            cuda_archs,
         )
     if found:
         fail(format_problem(found))

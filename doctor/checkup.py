@@ -100,13 +100,12 @@ class Checkup:
     def _bazel(self) -> Finding:
         version = self._information["bazel_version"]
         finding = Finding("bazel", "Bazel", OK, version or "a development version", facts={"version": version})
-        major = self._wanted_bazel.split(".")[0]
-        if version and version.split(".")[0] != major:
+        if version and not re.match(r"7\.([7-9]|\d\d)|[89]\.", version):
             finding.verdict = WARNING
             finding.problem = self._problems["problem"](
-                title="Bazel is of another major version",
+                title="Bazel is of a version that this project does not support",
                 found=f"Bazel {version}",
-                expected=f"Bazel {major} (.bazelversion names {self._wanted_bazel})",
+                expected=f"Bazel 7.7 or newer, 8 or 9 (.bazelversion names {self._wanted_bazel})",
                 cure="./bazelw, which takes bazelisk or another Bazel, or makes one",
             )
         return finding
@@ -401,7 +400,9 @@ class Checkup:
             finding.summary = f"{text or 'default'}: no CUDA toolkit to compare with"
             return finding
         version, where = self._toolkit
-        archs, problem = self._checks["select_archs"](setting, environment, version, where, bf16)
+        archs, problem = self._checks["select_archs"](
+            setting, environment, version, where, bf16, self._information["rules_archs"]
+        )
         if problem:
             return self._refuse(finding, problem)
         self._selected_archs = archs

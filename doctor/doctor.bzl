@@ -7,6 +7,7 @@ load(
     "PYTHON_IS_INSTALLED",
 )
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("@rules_cuda//cuda:defs.bzl", "cuda_archs")
 
 def _selected_settings_impl(ctx):
     out = ctx.actions.declare_file(ctx.label.name)
@@ -20,6 +21,7 @@ def _selected_settings_impl(ctx):
         "environment": ENVIRONMENT,
         "processor": processors[0] if processors else "",
         "python_is_installed": PYTHON_IS_INSTALLED,
+        "rules_archs": cuda_archs,
         "settings": {setting.label.name: setting[BuildSettingInfo].value for setting in ctx.attr.settings},
     }) + "\n")
     return DefaultInfo(files = depset([out]))

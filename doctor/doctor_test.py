@@ -58,6 +58,7 @@ class Machine:
         self.bazel = "7.7.1"
         self.processor = platform.machine()
         self.python_is_installed = True
+        self.rules_archs = ["70", "75", "80", "86", "89", "90", "90a", "100", "120"]
 
     def python(self, version: str = "3.11", name: str = "", **facts: Any) -> None:
         fakes.python(self.bin / (name or f"python{version}"), version, **facts)
@@ -87,6 +88,7 @@ class Machine:
             "environment": self.environment,
             "processor": self.processor,
             "python_is_installed": self.python_is_installed,
+            "rules_archs": self.rules_archs,
             "settings": self.settings,
         }
         path = self.folder / "settings.json"
@@ -137,9 +139,16 @@ def test_a_build_would_work(machine: Machine) -> None:
 # ---- tools -----------------------------------------------------------------------------------------------------------
 
 
-def test_bazel_of_another_major_version(machine: Machine) -> None:
-    machine.bazel = "8.2.1"
-    machine.check("bazel", WARNING, "Bazel 8.2.1", ".bazelversion", "./bazelw")
+@pytest.mark.parametrize("version", ["6.5.0", "7.6.2", "10.0.0"])
+def test_bazel_of_another_version(machine: Machine, version: str) -> None:
+    machine.bazel = version
+    machine.check("bazel", WARNING, f"Bazel {version}", "7.7 or newer, 8 or 9", ".bazelversion", "./bazelw")
+
+
+@pytest.mark.parametrize("version", ["7.7.1", "7.10.0", "8.8.0", "9.2.0rc1"])
+def test_supported_bazel(machine: Machine, version: str) -> None:
+    machine.bazel = version
+    machine.check("bazel", "ok")
 
 
 def test_no_python(machine: Machine) -> None:
@@ -413,6 +422,13 @@ def test_architectures_that_cannot_be_read(machine: Machine, cuda: str) -> None:
 def test_architectures_that_the_toolkit_lacks(machine: Machine) -> None:
     machine.settings["cuda_archs"] = "7.0"
     machine.check("archs", PROBLEM, "cannot build architecture 70", "--//config:cuda_archs=70")
+
+
+def test_architectures_that_the_rules_lack(machine: Machine) -> None:
+    machine.settings["cuda_archs"] = "8.0,11.0"
+    machine.check("archs", PROBLEM, "rules_cuda does not know architecture 110", "--//config:cuda_archs=80;110")
+    machine.rules_archs.append("110")
+    machine.check("archs", "ok")
 
 
 def test_bfloat16_without_a_gpu_that_has_it(machine: Machine) -> None:

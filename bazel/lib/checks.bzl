@@ -8,6 +8,7 @@ therefore keeps to what Starlark and Python share. Each check returns None or a 
 load(":arch_list.bzl", "ARCH_LIST_GRAMMAR", "format_archs", "parse_arch_list")
 load(
     ":cuda_versions.bzl",
+    "KNOWN_ARCHS",
     "OLDEST_CUDA",
     "arch_number",
     "default_archs",
@@ -266,6 +267,29 @@ def check_archs(archs, source, version, where):
         ),
     )
 
+def check_archs_of_rules(archs, source, known):
+    """Whether the rules that compile CUDA take the architectures.
+
+    Args:
+      archs: as parse_arch_list returns.
+      source: the setting or variable they come from.
+      known: what rules_cuda knows, such as ["80", "90a"].
+
+    Returns:
+      None or a problem.
+    """
+    unknown = [a.arch for a in archs if a.arch not in known]
+    if not unknown:
+        return None
+    return problem(
+        title = "rules_cuda does not know architecture {}".format(", ".join(unknown)),
+        found = "{}={}, and the rules_cuda of this build".format(source, format_archs(archs)),
+        expected = "architectures that it knows: {}".format(" ".join([a for a in KNOWN_ARCHS if a in known])),
+        cure = "leave {} out (PTX of an older one, such as 9.0+PTX, runs there too), or use a rules_cuda that knows it; ".format(
+            ", ".join(unknown),
+        ) + "versions after 0.3.0 know 11.0",
+    )
+
 def check_bf16(archs, source):
     """Whether any selected architecture has bfloat16.
 
@@ -285,7 +309,7 @@ def check_bf16(archs, source):
         cure = "--//config:bf16=false for GPUs before Ampere, or add 8.0 or a newer architecture",
     )
 
-def select_archs(setting, environment, version, where, bf16):
+def select_archs(setting, environment, version, where, bf16, rules_archs):
     """All checks of architectures in their order.
 
     Args:
@@ -294,6 +318,7 @@ def select_archs(setting, environment, version, where, bf16):
       version: (major, minor) of the toolkit.
       where: where it was found, in words.
       bf16: whether bfloat16 kernels are compiled.
+      rules_archs: the architectures that rules_cuda knows.
 
     Returns:
       `(archs, problem)`, one of which is None.
@@ -304,7 +329,7 @@ def select_archs(setting, environment, version, where, bf16):
         archs, unreadable = check_arch_list(text, source)
         if unreadable:
             return None, unreadable
-    found = check_archs(archs, source, version, where)
+    found = check_archs(archs, source, version, where) or check_archs_of_rules(archs, source, rules_archs)
     if not found and bf16:
         found = check_bf16(archs, source)
     return (None, found) if found else (archs, None)

@@ -17,6 +17,7 @@ load(
 )
 load(
     ":cuda_versions.bzl",
+    "KNOWN_ARCHS",
     "default_archs",
     "host_compiler_range",
     "nvcc_version",
@@ -237,32 +238,38 @@ def _select_archs_test_impl(ctx):
         ("9.0a", "7.5", (13, 0), True, "90a"),
         ("7.5", "", (13, 0), False, "75"),
     ]:
-        archs, problem = select_archs(setting, environment, version, "here", bf16)
+        archs, problem = select_archs(setting, environment, version, "here", bf16, KNOWN_ARCHS)
         asserts.equals(env, None, problem)
         asserts.equals(env, expected, format_archs(archs))
     _assert_problem(
         env,
-        select_archs("", "7.0;8.0", (13, 0), "here", True)[1],
+        select_archs("", "7.0;8.0", (13, 0), "here", True, KNOWN_ARCHS)[1],
         "the CUDA toolkit cannot build architecture 70",
         ["TORCH_CUDA_ARCH_LIST=70;80 and CUDA 13.0 (here)", "has: 75 80 86", "CUDA 11.2 to 12.9 has 70"],
     )
     _assert_problem(
         env,
-        select_archs("Hopper", "", (11, 7), "here", True)[1],
+        select_archs("Hopper", "", (11, 7), "here", True, KNOWN_ARCHS)[1],
         "the CUDA toolkit cannot build architecture 90",
         ["--//config:cuda_archs=90+PTX and CUDA 11.7 (here)", "CUDA 11.8 and newer has 90"],
     )
     _assert_problem(
         env,
-        select_archs("", "8.0;Hoper", (13, 0), "here", True)[1],
+        select_archs("", "8.0;Hoper", (13, 0), "here", True, KNOWN_ARCHS)[1],
         "the list of GPU architectures cannot be read",
         ["TORCH_CUDA_ARCH_LIST=8.0;Hoper", "\"Hoper\"", "\"8.0;9.0+PTX\""],
     )
     _assert_problem(
         env,
-        select_archs("7.0;7.5", "", (12, 4), "here", True)[1],
+        select_archs("7.0;7.5", "", (12, 4), "here", True, KNOWN_ARCHS)[1],
         "bfloat16 is on, but no selected GPU architecture has it",
         ["--//config:cuda_archs=70;75", "8.0", "--//config:bf16=false"],
+    )
+    _assert_problem(
+        env,
+        select_archs("8.0,11.0,8.8+PTX", "", (13, 0), "here", True, ["50", "80", "90"])[1],
+        "rules_cuda does not know architecture 88, 110",
+        ["--//config:cuda_archs=80;88+PTX;110", "that it knows: 80 90", "leave 88, 110 out", "after 0.3.0 know 11.0"],
     )
     return unittest.end(env)
 

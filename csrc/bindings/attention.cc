@@ -31,7 +31,7 @@ constexpr FunctionSpec kSingleQueryAttention = {
      scalar("rotary_scale", Kind::kFloat, "factor on the position", 1.0),
      scalar("neox_rotary_style", Kind::kBool, "halves of a head instead of neighbouring pairs", 1)}};
 
-py::object attention(const Arguments& args) {
+Tensor attention(const Arguments& args) {
   const int64_t head_dim = args.dim("D"), heads = args.dim("H"), kv_heads = args.dim("Hk"), length = args.dim("L");
   const int64_t x = args.tensor("q").element_size() == 2 ? 8 : 4;
   bool known = false;
@@ -53,9 +53,9 @@ py::object attention(const Arguments& args) {
   args.require(rotary_dim == 0 || args.real("rotary_base") > 0, "rotary_base", "be positive");
 
   args.check_device();
-  at::Tensor out = args.empty({args.dim("B"), heads, head_dim}, args.tensor("q").scalar_type());
+  Tensor out = args.empty({args.dim("B"), heads, head_dim}, "q");
   SingleQueryAttentionParams params{};
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.q = args.data("q");
   params.k = args.data("k");
   params.v = args.data("v");
@@ -83,11 +83,11 @@ py::object attention(const Arguments& args) {
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
     return launch_single_query_attention(params, plan, workspace.data(), stream);
   });
-  return to_python(std::move(out));
+  return out;
 }
 
 }  // namespace
 
-void define_attention(py::module_& module) { define<kSingleQueryAttention>(module, attention); }
+void define_attention(Module& module) { define<kSingleQueryAttention>(module, attention); }
 
 }  // namespace awq::bindings

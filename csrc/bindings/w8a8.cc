@@ -44,7 +44,7 @@ void run_gemm(const Arguments& args, const void* bias) {
 
 }  // namespace
 
-void define_w8a8(py::module_& module) {
+void define_w8a8(Module& module) {
   define<kGemm>(module, [](const Arguments& args) { run_gemm(args, nullptr); });
   define<kGemmBias>(module, [](const Arguments& args) { run_gemm(args, args.data("bias")); });
 }

@@ -31,7 +31,7 @@ _VERSION_FILE = os.path.join(_ROOT, ".bazelversion")
 # 161 MB of packages and 391 MB unpacked, with room for apt's lists; and what a first build downloads and unpacks.
 _FREE_MB_NEEDED = 4000
 _WAIT_SECONDS = 1800
-_OTHER_WAY = "put bazelisk or a Bazel 7 on PATH instead"
+_OTHER_WAY = "put bazelisk or a Bazel from 7.7 to 9 on PATH instead"
 
 
 def set_up(link, version):

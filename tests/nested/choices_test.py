@@ -73,30 +73,35 @@ toolchain(
 )
 """
 
+CC_CONFIG = """
+load("@rules_cc//cc:cc_toolchain_config_lib.bzl", "tool_path")
+load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
+load("@rules_cc//cc/toolchains:cc_toolchain_config_info.bzl", "CcToolchainConfigInfo")
+
+def _config_impl(ctx):
+    return cc_common.create_cc_toolchain_config_info(
+        ctx = ctx,
+        compiler = "gcc",
+        target_cpu = "k8",
+        target_libc = "glibc",
+        target_system_name = "x86_64-linux-gnu",
+        tool_paths = [tool_path(name = tool, path = "bin/g++") for tool in "ar cpp gcc ld nm objdump strip".split(" ")],
+        toolchain_identifier = "theirs",
+    )
+
+config = rule(implementation = _config_impl, provides = [CcToolchainConfigInfo])
+"""
+
 CC_BUILD = """
-load("@bazel_tools//tools/cpp:unix_cc_toolchain_config.bzl", "cc_toolchain_config")
 load("@rules_cc//cc:defs.bzl", "cc_toolchain")
+load(":config.bzl", "config")
 
 filegroup(
     name = "files",
     srcs = ["bin/g++"],
 )
 
-cc_toolchain_config(
-    name = "config",
-    abi_libc_version = "glibc",
-    abi_version = "gcc",
-    compiler = "gcc",
-    cpu = "k8",
-    host_system_name = "local",
-    target_libc = "glibc",
-    target_system_name = "x86_64-linux-gnu",
-    tool_paths = {
-        tool: "bin/g++"
-        for tool in "ar cpp dwp gcc gcov ld llvm-cov llvm-profdata nm objcopy objdump strip".split(" ")
-    },
-    toolchain_identifier = "theirs",
-)
+config(name = "config")
 
 cc_toolchain(
     name = "cc_toolchain",
@@ -159,6 +164,7 @@ def consumer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consumer]:
         module.write_text(text + '\nregister_toolchains("//cc:toolchain", "//cuda:toolchain")\n')
         write(workspace.folder / "cc/bin/g++", executable=True)
         write(workspace.folder / "cc/BUILD.bazel", CC_BUILD)
+        write(workspace.folder / "cc/config.bzl", CC_CONFIG)
         for name in TOOLKIT_FILES:
             write(workspace.folder / "cuda" / name, executable=name.startswith("bin/"))
         write(workspace.folder / "cuda/BUILD.bazel", CUDA_BUILD)
@@ -200,7 +206,7 @@ def test_its_cuda_toolkit_compiles_the_kernels(actions: str) -> None:
 
 
 def test_its_pytorch_is_compiled_against(actions: str) -> None:
-    [command] = [c for c in commands(actions, "CppCompile") if "csrc/bindings/arguments.cc" in c]
+    [command] = [c for c in commands(actions, "CppCompile") if "csrc/bindings/pybind11_form.cc" in c]
     assert "torch/site-packages/torch/include" in command
     assert "_GLIBCXX_USE_CXX11_ABI=0" in command
     [link] = [c for c in commands(actions, "CppLink") if "ft_attention_library.so" in c]

@@ -57,6 +57,13 @@ def test_what_fits_is_accepted_without_a_warning(workspace: Checkout, environmen
     assert "warning" not in output.lower()
 
 
+def test_workspace_mode_where_bazel_has_none(workspace: Checkout) -> None:
+    """Bazel 9 ignores the two switches; here they are switched back."""
+    options = ["--config=workspace", "--enable_bzlmod", "--noenable_workspace"]
+    result = workspace.bazel("build", "--nobuild", *options, "//:ft_attention")
+    assert_refused((result.returncode == 0, result.stdout), "this Bazel has no WORKSPACE mode", "Bazel 7 or 8")
+
+
 def test_cuda_home_is_not_set(workspace: Checkout, environment: dict[str, str]) -> None:
     del environment["CUDA_HOME"]
     assert_refused(analyse(workspace, environment), "CUDA_HOME is not set", "bin/nvcc below it")
@@ -124,6 +131,17 @@ def test_major_versions_of_cuda_differ(
 def test_architecture_that_the_toolkit_lacks(workspace: Checkout, environment: dict[str, str]) -> None:
     outcome = analyse(workspace, environment, "--//config:cuda_archs=8.0,10.0")
     assert_refused(outcome, "cannot build architecture 100", "70 75 80 86 87 89 90 90a", "CUDA 12.8 and newer has 100")
+
+
+@pytest.mark.parametrize(("arch", "version"), [("8.8", "13.0"), ("10.7", "13.4")])
+def test_architecture_that_the_rules_lack(
+    workspace: Checkout, environment: dict[str, str], tmp_path: pathlib.Path, arch: str, version: str
+) -> None:
+    """No rules_cuda has these yet; 11.0 depends on its version."""
+    environment["CUDA_HOME"] = toolkit(tmp_path / "new", version)
+    environment["AWQ_TORCH_PATH"] = torch(tmp_path / "other", "2.11.0+cu130", version)
+    outcome = analyse(workspace, environment, f"--//config:cuda_archs=9.0,{arch}")
+    assert_refused(outcome, f"rules_cuda does not know architecture {arch.replace('.', '')}", "or use a rules_cuda")
 
 
 def test_malformed_architecture_list(workspace: Checkout, environment: dict[str, str]) -> None:
@@ -236,7 +254,7 @@ def test_debian_package_whose_hash_does_not_match(workspace: Checkout, tmp_path:
 
 def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str, object]:
     """A redistributable archive of empty files; returns its entry in the manifest."""
-    name = f"{component}-linux-x86_64-12.4.99-archive"
+    name = f"{component}-linux-x86_64-12.1.99-archive"
     path = folder / component / "linux-x86_64" / f"{name}.tar.xz"
     path.parent.mkdir(parents=True)
     with tarfile.open(path, "w:xz") as tar:
@@ -254,16 +272,16 @@ def test_toolkit_from_redistributable_archives(workspace: Checkout, tmp_path: pa
         "cuda_cccl": archive(tmp_path, "cuda_cccl", ["include/nv/target"]),
     }
     text = json.dumps(manifest)
-    write(tmp_path / "redistrib_12.4.1.json", text)
+    write(tmp_path / "redistrib_12.1.1.json", text)
     versions = workspace.root / "third_party/versions.bzl"
     original = versions.read_text()
-    pinned = re.search(r'redistrib_12\.4\.1\.json",\s+sha256 = "(\w+)"', original)
+    pinned = re.search(r'redistrib_12\.1\.1\.json",\s+sha256 = "(\w+)"', original)
     assert pinned
     here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
     versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
     try:
-        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//:cuda_runtime"]
-        damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
+        command = ["build", "--repository_cache=", "--//config:cuda=12.1", "//:cuda_runtime"]
+        damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.1.99-archive.tar.xz"
         whole = damaged.read_bytes()
         damaged.write_bytes(whole + b"more")
         result = workspace.bazel(*command)

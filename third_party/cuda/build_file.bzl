@@ -18,6 +18,7 @@ filegroup(
     name = "headers",
     srcs = glob(
         ["include/**/*.h", "include/**/*.hpp", "include/nv/**"],
+        allow_empty = True,  # not every version has all of them
         exclude = [
             "include/cccl/**",
             "include/cub/**",
@@ -42,6 +43,7 @@ filegroup(
             "nvvm/bin/**",
             "nvvm/libdevice/**",
         ],
+        allow_empty = True,
     ) + [":headers"],
 )
 

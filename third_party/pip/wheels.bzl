@@ -125,7 +125,7 @@ package(default_visibility = ["//visibility:public"])
 
 py_library(
     name = "site_packages",
-    srcs = glob(["site-packages/**/*.py"], exclude = ["**/* *", "**/tests/**"]),
+    srcs = glob(["site-packages/**/*.py"], allow_empty = True, exclude = ["**/* *", "**/tests/**"]),  # some have programs alone
     data = glob(
         ["site-packages/**"],
         exclude = [

@@ -85,6 +85,7 @@ py_library(
             "torch/**/*.py",
             "torchgen/**/*.py",
         ],
+        allow_empty = True,  # not every release has all of them
         exclude = [
             "**/* *",
             "torch/include/**",
@@ -101,6 +102,7 @@ py_library(
             "torch-*.dist-info/**",
             "torchgen/**/*.yaml",
         ],
+        allow_empty = True,
         exclude = ["**/* *"],
     ),
     imports = ["."],

@@ -22,6 +22,7 @@ _MNEMONIC = {"mnemonic": attr.string(mandatory = True, doc = "Which actions.")}
 
 fetched_compiler_test = analysistest.make(
     _fetched_compiler_test_impl,
+    config_settings = {str(Label("//config:compiler")): "gcc10"},
     doc = "A target's actions of one mnemonic read the compiler that the build brings along, and name nothing of the machine.",
     attrs = _MNEMONIC,
 )
