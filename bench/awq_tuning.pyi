@@ -36,5 +36,8 @@ def w4a16_v1(m: int, n: int, k: int, group_size: int, padded_groups: int) -> Pro
 def w8a8(m: int, n: int, k: int) -> Problem: ...
 def attention_plan(
     batch: int, heads: int, kv_heads: int, head_dim: int, cache_len: int, timestep: int, device: Device
-) -> tuple[int, bool, int]:
-    """What decode attention in float16 chooses: pieces of a sequence, merged in a cluster, bytes of workspace."""
+) -> tuple[int, bool, bool, int]:
+    """What decode attention in float16 chooses.
+
+    Pieces of a sequence, merged in a cluster, blocks have multiprocessors of their own, bytes of workspace.
+    """

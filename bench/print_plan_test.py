@@ -46,15 +46,16 @@ def test_what_is_printed_is_the_choice(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_attention_is_said_again_where_the_choice_changes(capfd: pytest.CaptureFixture[str]) -> None:
-    def plan(timestep: int) -> tuple[int, bool, int]:
+    def plan(timestep: int) -> tuple[int, bool, bool, int]:
         return awq_tuning.attention_plan(2, 32, 8, 128, 4096, timestep, A100)
 
     plans = {timestep: plan(timestep) for timestep in range(4096)}
     distinct = list(dict.fromkeys(plans.values()))
     said = lines(capfd)
     assert len(said) == len(distinct) > 1
-    for line, (splits, clustered, workspace_bytes) in zip(said, distinct):
+    for line, (splits, clustered, exclusive, workspace_bytes) in zip(said, distinct):
         assert line.startswith("AWQ_PRINT_PLAN attention float16 B=2 H=32 Hk=8 D=128 L=4096 on sm_80 with 108 SMs: ")
         where = "" if splits == 1 else " merged in a cluster" if clustered else " merged by a second kernel"
         pieces = "1 piece" if splits == 1 else f"{splits} pieces"
-        assert f": {pieces}{where}, {workspace_bytes} bytes of workspace (timestep " in line
+        alone = ", one block to an SM" if exclusive else ""
+        assert f": {pieces}{where}{alone}, {workspace_bytes} bytes of workspace (timestep " in line

@@ -175,7 +175,8 @@ std::unique_ptr<Problem> w8a8(int64_t m, int64_t n, int64_t k) {
   return problem;
 }
 
-// Pieces of a sequence, whether they are merged in a cluster, bytes of workspace.
+// Pieces of a sequence, whether they are merged in a cluster, whether blocks get multiprocessors of their own, bytes of
+// workspace.
 py::tuple attention_plan(int batch, int heads, int kv_heads, int head_dim, int cache_len, int timestep,
                          const awq::DeviceInfo& device) {
   awq::SingleQueryAttentionParams params{};
@@ -187,7 +188,7 @@ py::tuple attention_plan(int batch, int heads, int kv_heads, int head_dim, int c
   params.timestep = timestep;
   awq::SingleQueryAttentionPlan plan;
   check(awq::attention::plan(params, device, &plan));
-  return py::make_tuple(plan.splits, plan.clustered, plan.workspace_bytes);
+  return py::make_tuple(plan.splits, plan.clustered, plan.exclusive, plan.workspace_bytes);
 }
 
 // Of each: name, the only architecture or 0, tokens and channels of a tile, shared memory.

@@ -7,6 +7,7 @@
 // depends on which block comes first.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "csrc/attention/attend_params.h"
@@ -414,14 +415,18 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
 
 // The architecture whose code of `kernel` this device runs, as 10 * major + minor; not the device's own: it may have
 // compiled an older architecture's PTX. Clusters and programmatic launch are compiled from sm_90 on only.
+// Lets it have the shared memory that it needs from sm_80 on.
 template <typename Kernel>
 cudaError_t code_arch(Kernel kernel, int smem_bytes_from_sm80, int* arch) {
   cudaFuncAttributes attributes{};
   if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) return error;
   *arch = attributes.ptxVersion;
   if (*arch < 80 || attributes.maxDynamicSharedSizeBytes >= smem_bytes_from_sm80) return cudaSuccess;
-  // First use on this device.
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem_bytes_from_sm80);
+  // First use on this device. All that any launch may ask for, as another thread may be about to make one.
+  DeviceInfo device;
+  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+  const int most_bytes = std::min(std::max(smem_bytes_from_sm80, kExclusiveSmemBytes), device.max_smem_bytes_per_block);
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most_bytes);
 }
 
 // Both kernels overlap with the end of the one before: the attention kernel with the caller's, the merge with the
@@ -435,9 +440,10 @@ cudaError_t launch_attend(const AttendParams& request, cudaStream_t stream) {
   constexpr int kSmemBytes = sizeof(AttendShared<Config, Late>);
   static_assert(kSmemBytes <= 99 * 1024, "what a block of every device from sm_80 on may have");
   int arch = 0;
-  if (const cudaError_t error = code_arch(attend_kernel<Config>, kSmemBytes, &arch); error != cudaSuccess) return error;
+  const int late_bytes = params.exclusive ? std::max(kSmemBytes, kExclusiveSmemBytes) : kSmemBytes;
+  if (const cudaError_t error = code_arch(attend_kernel<Config>, late_bytes, &arch); error != cudaSuccess) return error;
   const bool sm90 = arch >= 90;
-  const int smem_bytes = arch >= 80 ? kSmemBytes : static_cast<int>(sizeof(AttendShared<Config, Early>));
+  const int smem_bytes = arch >= 80 ? late_bytes : static_cast<int>(sizeof(AttendShared<Config, Early>));
   const auto splits = static_cast<unsigned>(params.splits);
   params.clustered = sm90 && params.clustered;
 

@@ -23,6 +23,9 @@ constexpr int kMaxSplits = 256;
 // memory.
 constexpr int kMaxClusterSplits = 8;
 
+// Two blocks that ask for so much shared memory do not fit on one multiprocessor: Hopper's have 228 KB.
+constexpr int kExclusiveSmemBytes = 114 * 1024;
+
 // What a block of the tensor cores' engine needs for D = 128; others need somewhat less.
 constexpr int kTypicalSmemBytes = 84 * 1024;
 
@@ -54,7 +57,8 @@ struct AttendParams {
   double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
   double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
                                     // the last one's
-  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace:
+  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace
+  bool exclusive;                   // no two blocks on one multiprocessor
   float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
   float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials
 };

@@ -87,6 +87,16 @@ Split choose_split(const SingleQueryAttentionParams& p, const DeviceInfo& device
   return {best, clustered(best)};
 }
 
+// Whether each block gets a multiprocessor of its own. Where there are no more blocks than multiprocessors, some blocks
+// would otherwise share one and leave others empty: they start while the kernel before still holds a part of them.
+// Clusters of more than two blocks may not find as many neighbours, hence the margin.
+bool is_exclusive(const SingleQueryAttentionParams& p, const Split& split, const DeviceInfo& device) {
+  if (p.dtype == DType::kFloat32 || device.max_smem_bytes_per_block < kExclusiveSmemBytes) return false;
+  const int64_t blocks = static_cast<int64_t>(p.batch) * p.kv_heads * head_tiles(p) * split.pieces;
+  const bool pairs = !split.clustered || split.pieces <= 2;
+  return blocks <= (pairs ? device.sm_count : device.sm_count * 3 / 4);
+}
+
 int64_t partial_out_elems(const SingleQueryAttentionParams& p, int splits) {
   return static_cast<int64_t>(p.batch) * p.heads * splits * p.head_dim;
 }
@@ -116,6 +126,7 @@ AttendParams to_attend_params(const SingleQueryAttentionParams& p, const SingleQ
   attend.head_tiles = head_tiles(p);
   attend.splits = plan.splits;
   attend.clustered = plan.clustered;
+  attend.exclusive = plan.exclusive;
   attend.logit_scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(p.head_dim)));
   attend.rotary_turns = p.rotary_scale / kTwoPi;
   double power = p.rotary_dim > 0 ? rotary_ratio(p.rotary_base, p.rotary_dim) : 1.0;
@@ -134,7 +145,8 @@ void print(const SingleQueryAttentionParams& p, const DeviceInfo& device, const 
   const char* merge = plan.splits == 1 ? "" : plan.clustered ? " merged in a cluster" : " merged by a second kernel";
   print_plan(plan_text("attention ", dtype_name(p.dtype), " B=", p.batch, " H=", p.heads, " Hk=", p.kv_heads,
                        " D=", p.head_dim, " L=", p.cache_len, device_text(device)),
-             plan_text(count_text(plan.splits, "piece"), merge, workspace_text(plan.workspace_bytes)),
+             plan_text(count_text(plan.splits, "piece"), merge, plan.exclusive ? ", one block to an SM" : "",
+                       workspace_text(plan.workspace_bytes)),
              plan_text("(timestep ", p.timestep, ")"));
 }
 
@@ -143,7 +155,7 @@ cudaError_t plan(const SingleQueryAttentionParams& params, const DeviceInfo& dev
   if (!is_valid(params)) return cudaErrorInvalidValue;
   if (params.batch == 0) return cudaSuccess;
   const Split split = choose_split(params, device);
-  *plan = {split.pieces, split.clustered, 0};
+  *plan = {split.pieces, split.clustered, is_exclusive(params, split, device), 0};
   if (split.pieces > 1) {
     const int64_t outs = partial_out_elems(params, split.pieces);
     plan->workspace_bytes = static_cast<size_t>(outs + outs / params.head_dim) * sizeof(float);

@@ -67,6 +67,7 @@ struct SingleQueryAttentionParams {
 struct SingleQueryAttentionPlan {
   int splits;              // pieces of a sequence, at most; 0 for no sequence
   bool clustered;          // the blocks of a sequence's pieces may form a cluster
+  bool exclusive;          // each block gets a multiprocessor of its own
   size_t workspace_bytes;  // scratch memory; 0 where sequences are not split
 };
 

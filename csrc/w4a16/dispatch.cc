@@ -40,22 +40,27 @@ W4A16Plan make_plan(const Configuration& configuration, int waves, const Args& a
 }
 
 #if AWQ_W4A16_SM90
-// Where the stream of weights is read from before the tables, which were measured without it: long rows of many
-// channels. In a CUDA graph on an H200 it was the fastest configuration for up to 2, up to 4 and up to 8 rows from
-// these loads on (22016, 28672 and 37888 channels), and no more at 14336 channels or K = 1536.
-struct StreamRow {
-  int64_t max_m, min_load_percent;
+// What decoding takes before the tables are read, which were measured without it and not in a CUDA graph. In one, on an
+// H200:
+//   - the stream of weights was the fastest for long rows of many channels: for up to 2, up to 4 and up to 8 rows from
+//     these loads on (22016, 28672 and 37888 channels), and no more at 14336 channels or K = 1536;
+//   - of one row, small blocks were faster than large ones where all of them run at once and the large ones do not:
+//     from 4224 to 8448 channels.
+struct DecodeRow {
+  int64_t max_m, min_load_percent, max_load_percent;
   const Configuration* configuration;
 
   bool holds(const Args& args, const DeviceInfo& device) const {
     constexpr int64_t kMinK = 2560;
-    return args.m <= max_m && args.k >= kMinK && load_percent(args.m, args.n, device) >= min_load_percent;
+    const int64_t load = load_percent(args.m, args.n, device);
+    return args.m <= max_m && args.k >= kMinK && load >= min_load_percent && load <= max_load_percent;
   }
 };
-constexpr StreamRow kStreamRows[] = {
-    {2, 125, &kGemvSm90Tokens2},
-    {4, 125, &kGemvSm90Tokens4},
-    {8, 165, &kGemvSm90Tokens8},
+constexpr DecodeRow kDecodeRows[] = {
+    {1, 26, 50, &kSingleRowGemvSmall},
+    {2, 125, kAny, &kGemvSm90Tokens2},
+    {4, 125, kAny, &kGemvSm90Tokens4},
+    {8, 165, kAny, &kGemvSm90Tokens8},
 };
 #endif
 
@@ -73,7 +78,7 @@ Choice choose(const Args& args, Variant variant, const DeviceInfo& device) {
   };
 #if AWQ_W4A16_SM90
   if (device.arch == 90) {
-    for (const StreamRow& row : kStreamRows) {
+    for (const DecodeRow& row : kDecodeRows) {
       if (row.holds(args, device) && serves(*row.configuration, args, variant, device)) return {row.configuration, 0};
     }
     if (const Choice choice = of_table(kSm90Table); choice.configuration != nullptr) return choice;

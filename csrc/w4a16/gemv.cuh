@@ -247,6 +247,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     }
   }
 
+  ptx::allow_next_kernel();  // whose blocks are set up while this one adds up
 #pragma unroll
   for (int i = 0; i < Config::kAccumulators; ++i) {
     storage.partial[warp][i][lane] = sum[i / (4 * Config::kTokenTiles)][i / 4 % Config::kTokenTiles][i % 4];

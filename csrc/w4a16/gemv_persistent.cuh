@@ -460,6 +460,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       sums.store(sum, slot++);
       tile += gridDim.x;
       if (slot < shape.tile_sums && tile < shape.tiles) continue;
+      if (tile >= shape.tiles) ptx::allow_next_kernel();
       __syncthreads();
       sums.template add_up<T>(args, first_tile, slot);
       if (tile < shape.tiles) __syncthreads();  // before the sums are overwritten

@@ -156,6 +156,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     }
   }
 
+  ptx::allow_next_kernel();  // whose blocks are set up while this one adds up
   if (lane % 4 == 0) partial[warp][lane / 4] = sum[0], partial[warp][8 + lane / 4] = sum[1];
   __syncthreads();
   if (threadIdx.x >= Config::kChannels) return;

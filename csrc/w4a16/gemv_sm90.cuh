@@ -42,6 +42,7 @@ namespace sm90 {
 constexpr int kLineElems = 64;  // of each of four channels
 constexpr int kStepLines = kStepElems / kLineElems;
 constexpr int kQuadStepBytes = kStepLines * kLineBytes;  // of four channels
+constexpr int kWarpSteps = 4;                            // of a stage
 
 // Which quad of channels, and which of a warp's four steps, row group `group` of the j-th 16 rows holds.
 template <class Config>
@@ -63,10 +64,10 @@ struct StreamShape {
 
 template <class Config>
 struct StreamStorage {
-  static constexpr int kStageSteps = Config::kWarpSteps * Config::kWarps;
+  static constexpr int kStageSteps = kWarpSteps * Config::kWarps;
   alignas(128) uint8_t weights[Config::kStages][Config::kChannels / 4][kStageSteps][kQuadStepBytes];
   // Of a warp's steps of the tiles ahead: 16 scales, 16 zeros.
-  alignas(16) uint16_t scales[Config::kWarps][Config::kScaleTiles][Config::kWarpSteps][2][Config::kChannels];
+  alignas(16) uint16_t scales[Config::kWarps][Config::kScaleTiles][kWarpSteps][2][Config::kChannels];
   float sums[Config::kSumFloats];     // [slot][warp][token][kSumStride]
   uint64_t full[Config::kStages];     // with weights
   uint64_t read[Config::kStages];     // by all warps
@@ -89,17 +90,17 @@ __device__ __forceinline__ void fill_stage(const Args& args, int tile, int stage
 // 2) or of the zeros of step s.
 template <class Config>
 struct ScaleCopier {
-  static constexpr int kTileScales = Config::kWarpSteps * 2 * Config::kChannels;
+  static constexpr int kTileScales = kWarpSteps * 2 * Config::kChannels;
   const uint16_t* source;  // of channel 0
   uint16_t* target;        // of slot 0
   bool copies, exists;
 
   __device__ __forceinline__ ScaleCopier(const Args& args, const StreamShape& shape, StreamStorage<Config>& storage) {
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, step = warp * Config::kWarpSteps + lane / 4;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, step = warp * kWarpSteps + lane / 4;
     const int64_t group = group_of(shape.group_reciprocal, min(step, shape.steps - 1));
     source = static_cast<const uint16_t*>(lane % 4 < 2 ? args.scales : args.zeros) + group * args.n + lane % 2 * 8;
     target = &storage.scales[warp][0][0][0][0] + lane * 8;
-    copies = lane < 4 * Config::kWarpSteps;
+    copies = lane < 4 * kWarpSteps;
     exists = step < shape.steps;
   }
 
@@ -114,47 +115,40 @@ struct ScaleCopier {
 // The activations of a warp's columns and their sums by step, in registers.
 template <class Config, class T>
 struct RegisterActivations {
-  static constexpr int kTiles = Config::kTokenTiles, kSets = Config::kWarpSteps / Config::kParts;
-  uint2 x[kSets][kStepLines][4][kTiles];
-  float sums[kSets][kTiles][2];  // of columns 2c and 2c + 1
+  static constexpr int kSets = kWarpSteps / Config::kParts;
+  uint2 x[kSets][kStepLines][4];
+  float sums[kSets][2];  // of columns 2c and 2c + 1
 
   __device__ __forceinline__ void load(const Args& args, const StreamShape& shape) {
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, c = lane % 4;
-    const int part = kTiles > 1 ? 0 : lane / 4 / Config::kTokens;
-    const int first_step = warp * Config::kWarpSteps + part;
+    const int part = lane / 4 / Config::kTokens;
+    // Columns past M repeat the last token; their sums are not stored.
+    const int token = min(lane / 4 % Config::kTokens, static_cast<int>(args.m) - 1);
+    const int first_step = warp * kWarpSteps + part;
+    const uint8_t* source =
+        static_cast<const uint8_t*>(args.in) + (token * args.k + first_step * kStepElems) * 2 + c / 2 * 64 + c % 2 * 8;
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-      // Columns past M repeat the last token; their sums are not stored.
-      const int token = min(8 * t + lane / 4 % Config::kTokens, static_cast<int>(args.m) - 1);
-      const uint8_t* source = static_cast<const uint8_t*>(args.in) + (token * args.k + first_step * kStepElems) * 2 +
-                              c / 2 * 64 + c % 2 * 8;
+    for (int set = 0; set < kSets; ++set) {
+      const int step = set * Config::kParts;
 #pragma unroll
-      for (int set = 0; set < kSets; ++set) {
-        const int step = set * Config::kParts;
+      for (int line = 0; line < kStepLines; ++line) {
 #pragma unroll
-        for (int line = 0; line < kStepLines; ++line) {
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            const uint8_t* from = source + (step * kStepElems + line * kLineElems + i * 8) * 2;
-            x[set][line][i][t] =
-                first_step + step < shape.steps ? *reinterpret_cast<const uint2*>(from) : make_uint2(0, 0);
-          }
+        for (int i = 0; i < 4; ++i) {
+          const uint8_t* from = source + (step * kStepElems + line * kLineElems + i * 8) * 2;
+          x[set][line][i] = first_step + step < shape.steps ? *reinterpret_cast<const uint2*>(from) : make_uint2(0, 0);
         }
       }
     }
 #pragma unroll
     for (int set = 0; set < kSets; ++set) {
       const uint32_t ones[4] = {Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes, Pair<T>::kOnes};
+      float sum[4] = {};
 #pragma unroll
-      for (int t = 0; t < kTiles; ++t) {
-        float sum[4] = {};
+      for (int line = 0; line < kStepLines; ++line) {
 #pragma unroll
-        for (int line = 0; line < kStepLines; ++line) {
-#pragma unroll
-          for (int i = 0; i < 4; ++i) mma_m16n8k16<T>(sum, ones, x[set][line][i][t].x, x[set][line][i][t].y);
-        }
-        sums[set][t][0] = sum[0], sums[set][t][1] = sum[1];
+        for (int i = 0; i < 4; ++i) mma_m16n8k16<T>(sum, ones, x[set][line][i].x, x[set][line][i].y);
       }
+      sums[set][0] = sum[0], sums[set][1] = sum[1];
     }
   }
 };
@@ -163,17 +157,15 @@ struct RegisterActivations {
 //   sum over k of (s * q + z) * x  =  s * sum of q * x  +  z * sum of x
 template <class Config, class T>
 __device__ __forceinline__ void multiply_rows(
-    float (&sum)[Config::kTokenTiles][4], const uint8_t (*quads)[StreamStorage<Config>::kStageSteps][kQuadStepBytes],
-    const uint16_t (*scales)[2][Config::kChannels], const uint2 (&x)[kStepLines][4][Config::kTokenTiles],
-    const float (&x_sums)[Config::kTokenTiles][2], int j) {
-  constexpr int kTiles = Config::kTokenTiles;
+    float (&sum)[4], const uint8_t (*quads)[StreamStorage<Config>::kStageSteps][kQuadStepBytes],
+    const uint16_t (*scales)[2][Config::kChannels], const uint2 (&x)[kStepLines][4], const float (&x_sums)[2], int j) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   uint2 words[2][kStepLines];
   float scale[2], offset[2];
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const int group = 2 * r + lane / 16, quad = quad_of<Config>(j, group), step = step_of<Config>(j, group);
-    const uint8_t* source = quads[quad][warp * Config::kWarpSteps + step] + lane % 16 * 8;
+    const uint8_t* source = quads[quad][warp * kWarpSteps + step] + lane % 16 * 8;
 #pragma unroll
     for (int line = 0; line < kStepLines; ++line) {
       words[r][line] = *reinterpret_cast<const uint2*>(source + line * kLineBytes);
@@ -182,7 +174,7 @@ __device__ __forceinline__ void multiply_rows(
     scale[r] = widen_bits<T>(scales[step][0][channel]);
     offset[r] = widen_bits<T>(scales[step][1][channel]);
   }
-  float products[kTiles][2][4] = {};  // of even and odd pairs
+  float products[2][4] = {};  // of even and odd pairs
 #pragma unroll
   for (int line = 0; line < kStepLines; ++line) {
 #pragma unroll
@@ -190,8 +182,7 @@ __device__ __forceinline__ void multiply_rows(
       const uint32_t a[4] = {
           Integers<T>::unpack_scaled(words[0][line].x, i), Integers<T>::unpack_scaled(words[1][line].x, i),
           Integers<T>::unpack_scaled(words[0][line].y, i), Integers<T>::unpack_scaled(words[1][line].y, i)};
-#pragma unroll
-      for (int t = 0; t < kTiles; ++t) mma_m16n8k16<T>(products[t][i % 2], a, x[line][i][t].x, x[line][i][t].y);
+      mma_m16n8k16<T>(products[i % 2], a, x[line][i].x, x[line][i].y);
     }
   }
 #pragma unroll
@@ -199,38 +190,30 @@ __device__ __forceinline__ void multiply_rows(
     if constexpr (Integers<T>::kOffset != 0) offset[r] = fmaf(scale[r], -Integers<T>::kOffset, offset[r]);
     const float integer_scale = scale[r] * Integers<T>::kIntegerScale;
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-#pragma unroll
-      for (int column = 0; column < 2; ++column) {
-        const int i = 2 * r + column;
-        const float product = fmaf(products[t][1][i], Integers<T>::kOddPairScale, products[t][0][i]);
-        sum[t][i] = fmaf(offset[r], x_sums[t][column], fmaf(integer_scale, product, sum[t][i]));
-      }
+    for (int column = 0; column < 2; ++column) {
+      const int i = 2 * r + column;
+      const float product = fmaf(products[1][i], Integers<T>::kOddPairScale, products[0][i]);
+      sum[i] = fmaf(offset[r], x_sums[column], fmaf(integer_scale, product, sum[i]));
     }
   }
 }
 
 // Stores a warp's sums of a tile, the parts added up.
 template <class Config>
-__device__ __forceinline__ void store_sums(const float (&sum)[Config::kParts][Config::kTokenTiles][4], float* to,
-                                           int tokens) {
+__device__ __forceinline__ void store_sums(const float (&sum)[Config::kParts][4], float* to, int tokens) {
   const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   if constexpr (Config::kParts == 1) {
 #pragma unroll
-    for (int t = 0; t < Config::kTokenTiles; ++t) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int token = 8 * t + 2 * c + i % 2;
-        if (token < tokens) to[token * Config::kSumStride + i / 2 * 8 + g] = sum[0][t][i];
-      }
+    for (int i = 0; i < 4; ++i) {
+      const int token = 2 * c + i % 2;
+      if (token < tokens) to[token * Config::kSumStride + i / 2 * 8 + g] = sum[0][i];
     }
   } else if constexpr (Config::kParts == 2) {
     // Part p is what lanes with c / 2 == p have of rows 8p .. 8p + 7. Each of two such lanes gets the sum of one set.
     const bool first = c < 2;
 #pragma unroll
     for (int column = 0; column < 2; ++column) {
-      const float mine[2] = {first ? sum[0][0][column] : sum[0][0][2 + column],
-                             first ? sum[1][0][column] : sum[1][0][2 + column]};
+      const float mine[2] = {first ? sum[0][column] : sum[0][2 + column], first ? sum[1][column] : sum[1][2 + column]};
       const float total = (first ? mine[0] : mine[1]) + __shfl_xor_sync(kAllLanes, first ? mine[1] : mine[0], 2);
       const int token = c % 2 * 2 + column;
       if (token < tokens) to[token * Config::kSumStride + c / 2 * 8 + g] = total;
@@ -244,7 +227,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[Config::kParts][Co
       if (column >= tokens) break;
       float mine[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) mine[j] = low ? sum[j][0][column] : sum[j][0][2 + column];
+      for (int j = 0; j < 4; ++j) mine[j] = low ? sum[j][column] : sum[j][2 + column];
       const float pair[2] = {(low ? mine[0] : mine[2]) + __shfl_xor_sync(kAllLanes, low ? mine[2] : mine[0], 2),
                              (low ? mine[1] : mine[3]) + __shfl_xor_sync(kAllLanes, low ? mine[3] : mine[1], 2)};
       const float total = (even ? pair[0] : pair[1]) + __shfl_xor_sync(kAllLanes, even ? pair[1] : pair[0], 17);
@@ -304,12 +287,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   int scale_slot = 0, sum_slot = 0;
 #pragma unroll 1
   for (int tile = first_tile; tile < end_tile; ++tile) {
-    float sum[Config::kParts][Config::kTokenTiles][4] = {};
+    float sum[Config::kParts][4] = {};
     ptx::cp_async_wait<Config::kScaleTiles - 2>();
     __syncwarp();
     ptx::mbarrier_wait(&storage.full[at.stage], at.parity);
 #pragma unroll
-    for (int j = 0; j < Config::kWarpSteps; ++j) {
+    for (int j = 0; j < kWarpSteps; ++j) {
       const int set = j / Config::kParts;
       multiply_rows<Config, T>(sum[j % Config::kParts], storage.weights[at.stage], storage.scales[warp][scale_slot],
                                activations.x[set], activations.sums[set], j);
@@ -330,6 +313,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     at.advance(Config::kStages);
     if (++scale_slot == Config::kScaleTiles) scale_slot = 0;
 
+    if (tile + 1 == end_tile) ptx::allow_next_kernel();
     store_sums<Config>(sum, storage.sums + (sum_slot * Config::kWarps + warp) * tokens * Config::kSumStride, tokens);
     if (++sum_slot < shape.sum_slots && tile + 1 < end_tile) continue;
     __syncthreads();

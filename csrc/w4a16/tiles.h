@@ -89,27 +89,23 @@ struct SingleRowGemvConfig {
   }
 };
 
-// kTokenTiles mma columns of 8 tokens or, with one, kParts parts of K side by side in it for up to 8 / kParts tokens.
-template <int kParts_, int kTokenTiles_ = 1>
+// kParts parts of K lie side by side in an mma, for up to 8 / kParts tokens.
+template <int kParts_>
 struct GemvSm90Config {
   static constexpr int kParts = kParts_;
-  static constexpr int kTokenTiles = kTokenTiles_;
-  static constexpr int kTokens = 8 * kTokenTiles / kParts;
-  static constexpr int kChannels = 16;                // of a tile
-  static constexpr int kWarps = 8 * kTokenTiles;      // share out K
-  static constexpr int kWarpSteps = 4 / kTokenTiles;  // of a tile
-  static constexpr int kBlocksPerSm = 2 / kTokenTiles;
-  static constexpr int kStages = kTokenTiles == 1 ? 3 : 5;  // tiles of weights, 32 KB each
-  static constexpr int kScaleTiles = 3;                     // tiles whose scales are there or on their way
+  static constexpr int kTokens = 8 / kParts;
+  static constexpr int kChannels = 16;   // of a tile
+  static constexpr int kWarps = 8;       // share out K
+  static constexpr int kStages = 3;      // tiles of weights, 32 KB each
+  static constexpr int kScaleTiles = 3;  // tiles whose scales are there or on their way
+  static constexpr int kBlocksPerSm = 2;
   static constexpr int kThreads = kWarpSize * kWarps;
-  static constexpr int kMaxK = kStepElems * kWarpSteps * kWarps;
-  static constexpr int kMaxSmemBytes =
-      kBlocksPerSm == 2 ? 113 * 1024 : kSm90SmemBytes;  // half of what an SM has, or all
-  static_assert(kTokenTiles == 1 || (kTokenTiles == 2 && kParts == 1), "no parts beside several tiles");
+  static constexpr int kMaxK = 512 * kWarps;
+  static constexpr int kMaxSmemBytes = 113 * 1024;  // half of an SM's 228 KB, less what the system takes
 
   // The warps' sums of some tiles, with a row's padding such that a warp's stores meet different banks.
   static constexpr int kSumStride = kChannels + 4;
-  static constexpr int kSumFloats = 2 * kWarps * 8 * kTokenTiles * kSumStride;
+  static constexpr int kSumFloats = 2 * kWarps * 8 * kSumStride;
 
   static bool fits(const Args& args, int64_t) {
     return args.n % kChannels == 0 && args.k <= kMaxK && args.runs_per_group % kStepRuns == 0;
@@ -121,6 +117,7 @@ struct GemvSm90Config {
 // or blocks that stay and keep the activations or, where K is too long for that, read them again.
 #define AWQ_W4A16_GEMV_TILES(X)                                                        \
   X(SingleRowGemv, single_row_gemv, SingleRowGemvConfig<16, 2, 2>)                     \
+  X(SingleRowGemvSmall, single_row_gemv, SingleRowGemvConfig<8, 4, 2>)                 \
   X(PersistentGemv16, persistent_gemv, PersistentGemvConfig<16, 16, 1, 1, true>)       \
   X(PersistentGemv16LongK, persistent_gemv, PersistentGemvConfig<16, 16, 1, 1, false>) \
   X(Gemv8Small, gemv, GemvConfig<4, 1, 4, 2>)                                          \
@@ -131,8 +128,7 @@ struct GemvSm90Config {
 #define AWQ_W4A16_GEMV_SM90_TILES(X)               \
   X(GemvSm90Tokens2, gemv_sm90, GemvSm90Config<4>) \
   X(GemvSm90Tokens4, gemv_sm90, GemvSm90Config<2>) \
-  X(GemvSm90Tokens8, gemv_sm90, GemvSm90Config<1>) \
-  X(GemvSm90Tokens16, gemv_sm90, GemvSm90Config<1, 2>)
+  X(GemvSm90Tokens8, gemv_sm90, GemvSm90Config<1>)
 
 // ---- many rows: gemm*.cuh -------------------------------------------------------------------------------------------
 
