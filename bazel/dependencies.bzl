@@ -4,7 +4,7 @@ Every one is fetched only when a target that needs it is built.
 """
 
 load("//bazel/lib:hub.bzl", "hub_repo")
-load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES", "TORCH_UNUSED_PACKAGES", "torch_lock", "wheels_lock")
+load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS", "PYTHON_VERSIONS", "TORCH_RELEASES", "TORCH_UNUSED_PACKAGES", "cuda_deb_lock", "torch_lock", "wheels_lock")
 load("//third_party/cuda:cuda_toolkit.bzl", "redist_toolkit_repo", "wheels_toolkit_repo")
 load("//third_party/pip:wheels.bzl", "wheels_repo")
 load("//third_party/torch:torch.bzl", "torch_repo")
@@ -24,6 +24,7 @@ def _cuda_repositories():
                 redist_toolkit_repo(
                     name = name,
                     cpu = cpu,
+                    debs = cuda_deb_lock(version, cpu),
                     manifest = toolkit.manifest,
                     sha256 = toolkit.sha256,
                     version = version,

@@ -29,9 +29,10 @@ cp -f "$2" "$3"
 """
 
 def _py_extension_impl(ctx):
-    # CPython looks for this name first, and another version's interpreter does not take the module. A copy, because a
+    # CPython looks for these names, the first before the second, and takes no module of another version. A copy, because a
     # link would lead to the library of whichever Python version was built last.
-    module = ctx.actions.declare_file("{}.{}-{}-linux-gnu.so".format(ctx.attr.module_name, ctx.attr.python_tag, ctx.attr.cpu))
+    suffix = "{}-{}-linux-gnu".format(ctx.attr.python_tag, ctx.attr.cpu) if ctx.attr.python_tag else "abi3"
+    module = ctx.actions.declare_file("{}.{}.so".format(ctx.attr.module_name, suffix))
     cc_toolchain = find_cc_toolchain(ctx)
     ctx.actions.run_shell(
         command = _CHECK_AND_COPY,
@@ -41,8 +42,14 @@ def _py_extension_impl(ctx):
         mnemonic = "PyExtensionName",
         progress_message = "Naming " + module.short_path,
     )
-    stubs = ctx.files.stubs
     package = ctx.label.package
+    stubs = []
+    for stub in ctx.files.stubs:
+        if stub.owner.package != package:  # type checkers want them beside the module
+            link = ctx.actions.declare_file(stub.basename)
+            ctx.actions.symlink(output = link, target_file = stub)
+            stub = link
+        stubs.append(stub)
     workspace = ctx.label.repo_name or ctx.workspace_name
     return [
         # In bzlmod the main repository's name is empty; runfiles call it by ctx.workspace_name.
@@ -63,23 +70,28 @@ _py_extension = rule(
         "cpu": attr.string(mandatory = True, doc = "Processor, as in the module's file name."),
         "library": attr.label(mandatory = True, allow_single_file = True, doc = "The shared library."),
         "module_name": attr.string(mandatory = True, doc = "Name under which Python imports the module."),
-        "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cpython-311."),
+        "python_tag": attr.string(doc = "Interpreter tag, such as cpython-311; none for CPython's limited API."),
         "stubs": attr.label_list(allow_files = [".pyi"], doc = "Type stubs."),
     },
     toolchains = use_cc_toolchain(),
 )
 
-def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility = None, **kwargs):
+# An installed module lies beside torch in site-packages, or in a folder there.
+_TORCH_RUN_PATH = ["-Wl,-rpath,'$$ORIGIN/torch/lib:$$ORIGIN/../torch/lib'"]
+
+def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], limited_api = False, visibility = None, **kwargs):
     """Builds an extension module that Python imports as `name`.
 
     Only `PyInit_<name>` is exported, so that two modules in one process cannot take each other's symbols.
 
     Args:
       name: target and module name.
-      srcs: C++ sources with the module's definition.
+      srcs: C++ sources with the module's definition; MODULE_NAME is defined to be `name` in them.
       copts: options for compiling them.
       deps: C++ and CUDA libraries.
       stubs: .pyi files.
+      limited_api: whether the code keeps to CPython's limited API and links to no library of PyTorch. The module is then for every
+        Python, `<name>.abi3.so`.
       visibility: of the module.
       **kwargs: attributes of cc_binary, such as linkopts.
     """
@@ -92,15 +104,13 @@ def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility 
     cc_binary(
         name = name + "_library.so",
         srcs = srcs,
-        copts = CXX_COPTS + ["-fvisibility=hidden"] + copts,
+        copts = CXX_COPTS + ["-fvisibility=hidden", "-DMODULE_NAME=" + name] + copts,
         additional_linker_inputs = [":" + name + ".lds"],
         linkopts = [
             "-Wl,--version-script=$(location :{}.lds)".format(name),
             "-Wl,--strip-all",
             "-Wl,--gc-sections",
-            # An installed module lies beside torch in site-packages, or in a folder there.
-            "-Wl,-rpath,'$$ORIGIN/torch/lib:$$ORIGIN/../torch/lib'",
-        ],
+        ] + ([] if limited_api else _TORCH_RUN_PATH),
         linkshared = True,
         visibility = ["//visibility:private"],
         deps = deps,
@@ -114,7 +124,7 @@ def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], visibility 
         }),
         library = name + "_library.so",
         module_name = name,
-        python_tag = by_python("cpython-{nodot}"),
+        python_tag = "" if limited_api else by_python("cpython-{nodot}"),
         stubs = stubs,
         visibility = visibility,
     )

@@ -1,4 +1,4 @@
-"""The configurations of the matrix products, one by one."""
+"""The configurations of the matrix products, one by one, and plans for GPUs that are not there."""
 
 class Device:
     """What the tables look at; `max_smem_bytes_per_block` is what a block may opt in to."""
@@ -34,3 +34,10 @@ def configurations(family: str) -> list[tuple[str, int, int, int, int]]:
 def w4a16_v2(m: int, n: int, k: int, group_size: int, bfloat16: bool = False) -> Problem: ...
 def w4a16_v1(m: int, n: int, k: int, group_size: int, padded_groups: int) -> Problem: ...
 def w8a8(m: int, n: int, k: int) -> Problem: ...
+def attention_plan(
+    batch: int, heads: int, kv_heads: int, head_dim: int, cache_len: int, timestep: int, device: Device
+) -> tuple[int, bool, bool, int]:
+    """What decode attention in float16 chooses.
+
+    Pieces of a sequence, merged in a cluster, blocks have multiprocessors of their own, bytes of workspace.
+    """

@@ -30,8 +30,8 @@ M = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 100, 128, 129, 300, 384, 1000
 N = (4, 8, 12, 28, 32, 36, 100, 128, 1000, 4096, 4100, 14336, 28672, 152064, 2**31 - 8)
 K = (64, 128, 192, 1024, 4096, 4160, 14336, 28672, 131072)
 BUILT = {family: {entry[0]: entry for entry in awq_tuning.configurations(family)} for family in FAMILIES}
-# These are chosen by rows of their own, in dispatch.cc, ahead of the tables.
-STREAMS = "GemvSm90"
+# These are chosen for decoding by rows of their own, in dispatch.cc, ahead of the tables.
+STREAMS, SMALL_BLOCKS = "GemvSm90", "SingleRowGemvSmall"
 HAS_HOPPER = any(entry[1] == 90 for entry in BUILT["w4a16"].values())
 
 
@@ -93,6 +93,9 @@ def test_the_built_tables_are_read_as_the_tool_reads_them(family: str) -> None:
         if choice[0].startswith(STREAMS):
             assert HAS_HOPPER and shape.m <= 8 and shape.k <= 4096 and shape.n >= 20_000, shape.name
             continue
+        if choice[0] == SMALL_BLOCKS:
+            assert HAS_HOPPER and shape.m == 1 and 4224 < shape.n < 8600, shape.name
+            continue
         expected = next(
             cut
             for row in table
@@ -111,7 +114,7 @@ def test_the_measured_configurations_are_those_of_the_build(family: str) -> None
     for name, entry in measured.items():
         if HAS_HOPPER or entry.arch == 0:
             assert of_the_build.pop(name) == (entry.arch, entry.tokens, entry.channels, entry.smem_bytes)
-    of_the_build = {name: entry for name, entry in of_the_build.items() if not name.startswith(STREAMS)}
+    of_the_build = {name: entry for name, entry in of_the_build.items() if not name.startswith((STREAMS, SMALL_BLOCKS))}
     assert not of_the_build, "configurations that were not measured: run //bench:tune"
 
 
@@ -122,3 +125,23 @@ def test_sizes_that_the_contract_refuses_have_no_choice() -> None:
     assert awq_tuning.w4a16_v2(1, 8, 128, 48).choose(device) is None
     assert awq_tuning.w8a8(1, 8, 24).choose(device) is None
     assert awq_tuning.w4a16_v2(1, 8, 128, 128, bfloat16=True).choose(DEVICES["T4"]) is None
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_attention_divides_what_it_can(name: str) -> None:
+    device = DEVICES[name]
+    for batch, (heads, kv_heads), length in itertools.product(
+        (1, 3, 8, 200), ((32, 32), (32, 8), (20, 2)), (1, 512, 32768)
+    ):
+        for timestep in (0, length // 2, length - 1, 4 * length):
+            splits, clustered, exclusive, workspace_bytes = awq_tuning.attention_plan(
+                batch, heads, kv_heads, 128, length, timestep, device
+            )
+            filled = min(timestep + 1, length)
+            assert 1 <= splits <= max(1, filled // 64)  # a piece has 64 slots at least
+            assert not clustered or 1 < splits <= 8
+            head_tiles = -(-heads // kv_heads // 8)
+            assert not exclusive or batch * kv_heads * head_tiles * splits <= device.sm_count
+            assert not exclusive or device.max_smem_bytes_per_block > 99 * 1024
+            # Of each piece a mean and the logarithm of a sum.
+            assert workspace_bytes == (4 * batch * heads * splits * (128 + 1) if splits > 1 else 0)

@@ -159,10 +159,16 @@ class Timer:
         The calls take turns over copies of the tensors that exceed the L2 cache several times: all data comes from
         memory, and nothing is there to be written back but what the calls themselves have written.
         """
-        copies = min(MAX_COPIES, math.ceil(self._flush.numel() / max(1, call.bytes)))
-        calls = [call, *(call.copy() for _ in range(copies - 1))]
-        calls *= math.ceil(GRAPH_CALLS / copies)
-        return graph_us(calls, self._budget_us) / len(calls)
+        return self.in_turn_us([call, *(call.copy() for _ in range(self.copies(call.bytes) - 1))])
+
+    def copies(self, size: int) -> int:
+        """How many tensors of `size` bytes together exceed the L2 cache several times."""
+        return min(MAX_COPIES, math.ceil(self._flush.numel() / max(1, size)))
+
+    def in_turn_us(self, calls: Sequence[Call], budget_share: float = 1) -> float:
+        """Microseconds of a call, in a CUDA graph of these calls one after another, repeated until they are enough."""
+        calls = list(calls) * math.ceil(GRAPH_CALLS / len(calls))
+        return graph_us(calls, self._budget_us * budget_share) / len(calls)
 
 
 def graph_us(calls: Sequence[Call], budget_us: float) -> float:

@@ -16,12 +16,15 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from machine import NO_MODULES, Unavailable, describe, require_gpu
 from main import WRONG_RESULT, expression, user_path
-from tuning_data import FAMILIES, Measurements, ragged_shapes, shapes
+from tuning_data import FAMILIES, Measurements, Point, ragged_shapes, shapes
 from tuning_report import write_report
 from tuning_table import write_tables
+
+SAVED_EVERY = 20  # shapes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return reason.status
         if options.check:
             return _report_wrong(_check(options.only))
-        measurements, wrong = _measure(options.only)
         out.mkdir(parents=True, exist_ok=True)
-        measurements.save(out / "tuning.json")
+        measurements, wrong = _measure(options.only, options.graph, out / "tuning.json")
         if wrong:
             return _report_wrong(wrong)
     for path in write_tables(measurements, out) + write_report(measurements, out):
@@ -54,6 +56,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", default="tuning_results", help="folder for the results; default: %(default)s")
     parser.add_argument("--from", dest="source", metavar="FILE", help="no measuring: the tables of a tuning.json")
     parser.add_argument("--check", action="store_true", help="no times: whether all results are right")
+    parser.add_argument(
+        "--graph",
+        action="store_true",
+        help="up to 16 rows as decoding runs them: in a CUDA graph, on constant weights that come from memory; without "
+        "it and for more rows, alone and from a cold L2 cache",
+    )
     parser.add_argument("--only", type=expression, default="", metavar="REGEX", help="shapes by name")
     return parser.parse_args(arguments)
 
@@ -86,17 +94,31 @@ def _check(only: re.Pattern[str]) -> list[str]:
     return list(wrong_results(selected))
 
 
-def _measure(only: re.Pattern[str]) -> tuple[Measurements, list[str]]:
+def _measure(only: re.Pattern[str], graph: bool, path: Path) -> tuple[Measurements, list[str]]:
+    """The measurements, and what was wrong. They are saved every now and then: a run that is cut off leaves them."""
     import awq_tuning
     from timing import Timer
     from tuning_measure import configurations, measure_points
 
     start = time.monotonic()
     selected = [shape for shape in shapes() if only.search(shape.name)]
-    points, wrong = [], []
+    points: list[Point] = []
+    wrong: list[str] = []
     timer = Timer(budget_ms=20, min_repetitions=9)
-    for number, (point, wrong_here) in enumerate(measure_points(selected, timer), 1):
+
+    def measurements() -> Measurements:
+        return Measurements(
+            describe({"awq_tuning": awq_tuning}) | {"duration": f"{time.monotonic() - start:.0f} s"},
+            ["tune", *sys.argv[1:]],
+            awq_tuning.this_device().sm_count,
+            {family: configurations(family) for family in FAMILIES},
+            points,
+        )
+
+    for number, (point, wrong_here) in enumerate(measure_points(selected, timer, graph), 1):
         points.append(point)
+        if number % SAVED_EVERY == 0:
+            measurements().save(path)
         wrong += wrong_here
         fastest = min(point.us, key=lambda choice: point.us[choice])
         print(
@@ -104,15 +126,9 @@ def _measure(only: re.Pattern[str]) -> tuple[Measurements, list[str]]:
             f"waves {fastest.waves}",
             flush=True,
         )
-    facts = describe({"awq_tuning": awq_tuning}) | {"duration": f"{time.monotonic() - start:.0f} s"}
-    measurements = Measurements(
-        facts,
-        ["tune", *sys.argv[1:]],
-        awq_tuning.this_device().sm_count,
-        {family: configurations(family) for family in FAMILIES},
-        points,
-    )
-    return measurements, wrong
+    complete = measurements()
+    complete.save(path)
+    return complete, wrong
 
 
 if __name__ == "__main__":

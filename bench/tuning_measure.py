@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from awq_kernels import packing
 __all__ = ["configurations", "measure_points", "wrong_results"]
 
 CHECKED_ROWS = 256  # of a result, evenly spread: a dense float32 product of all of 16384 takes longer than ours
+DECODE_ROWS = 16  # up to so many are timed in a graph where that is asked for
+GRAPH_SHARE = 1 / 8  # of the budget for one of their graphs, which measures many calls at a time
 SMALL_TOKENS = 64  # tiles of fewer are not tried on more than MAX_TILES times their tokens
 MAX_TILES = 8
 
@@ -38,12 +41,16 @@ def configurations(family: str) -> dict[str, Configuration]:
     }
 
 
-def measure_points(shapes: Iterable[Shape], timer: Timer) -> Iterator[tuple[Point, list[str]]]:
-    """Yields a point per shape, and what computed something else than the reference, which has no time."""
+def measure_points(shapes: Iterable[Shape], timer: Timer, graph: bool) -> Iterator[tuple[Point, list[str]]]:
+    """Yields a point per shape, and what computed something else than the reference, which has no time.
+
+    With `graph`, few rows are timed in a CUDA graph, on constant weights that come from memory; else, as more rows are,
+    alone and from a cold L2 cache.
+    """
     for shape in shapes:
         prepared = _prepare(shape)
         wrong = prepared.wrong()
-        times = timer.compare_us([prepared.call(choices[0]) for choices in prepared.cuts.values()])
+        times = prepared.graph_us(timer) if graph and shape.m <= DECODE_ROWS else prepared.cold_us(timer)
         us = {c: float(f"{time:.4g}") for choices, time in zip(prepared.cuts.values(), times) for c in choices}
         yield Point(shape, us), wrong
 
@@ -71,8 +78,27 @@ class _Prepared:
 
     def call(self, choice: Choice, constant_weights: bool = False) -> Callable[[], None]:
         addresses = {name: tensor.data_ptr() for name, tensor in self.tensors.items()}
-        stream = torch.cuda.current_stream().cuda_stream
-        return lambda: self.problem.run(choice.configuration, choice.waves, addresses, stream, constant_weights)
+
+        def run() -> None:
+            stream = torch.cuda.current_stream().cuda_stream  # in a graph, that which is captured
+            self.problem.run(choice.configuration, choice.waves, addresses, stream, constant_weights)
+
+        return run
+
+    def cold_us(self, timer: Timer) -> list[float]:
+        """Microseconds of every cut, alone."""
+        return timer.compare_us([self.call(choices[0]) for choices in self.cuts.values()])
+
+    def graph_us(self, timer: Timer) -> list[float]:
+        """Microseconds of every cut, in a graph of calls whose weights together exceed the L2 cache several times."""
+        weight = {name: self.tensors[name] for name in ("weights", "scales", "zeros") if name in self.tensors}
+        size = sum(tensor.numel() * tensor.element_size() for tensor in weight.values())
+        others = [{name: tensor.clone() for name, tensor in weight.items()} for _ in range(timer.copies(size) - 1)]
+        copies = [self, *(dataclasses.replace(self, tensors=self.tensors | other) for other in others)]
+        return [
+            timer.in_turn_us([copy.call(choices[0], True) for copy in copies], GRAPH_SHARE)
+            for choices in self.cuts.values()
+        ]
 
     def wrong(self) -> list[str]:
         """What differs from the reference, which is left out from now on."""

@@ -1,4 +1,5 @@
-// awq_tuning: the configurations of the matrix products, one by one. For bench/tune.py and its tests.
+// awq_tuning: the configurations of the matrix products, one by one, and plans for GPUs that are not there. For
+// bench/tune.py and tests.
 //
 // Tensors come in as addresses, so that the module needs no PyTorch. The types and shapes are those of w4a16.h and
 // w8a8.h; nothing is checked but what these check.
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "csrc/attention/dispatch.h"
 #include "csrc/common/device.h"
 #include "csrc/w4a16/dispatch.h"
 #include "csrc/w8a8/dispatch.h"
@@ -93,17 +95,18 @@ struct W4A16Problem : Problem {
     p.scales = address(addresses, "scales");
     p.zeros = static_cast<decltype(p.zeros)>(address(addresses, "zeros"));
     p.out = written_address(addresses, "out");
-    p.workspace = written_address(addresses, "workspace");
     p.constant_weights = constant_weights;
-    check(launch(p, plan, to_stream(stream)));
+    check(launch(p, plan, written_address(addresses, "workspace"), to_stream(stream)));
   }
 
  private:
-  static cudaError_t launch(const awq::W4A16V2Params& p, const awq::W4A16Plan& plan, cudaStream_t stream) {
-    return awq::w4a16_v2(p, plan, stream);
+  static cudaError_t launch(const awq::W4A16V2Params& p, const awq::W4A16Plan& plan, void* workspace,
+                            cudaStream_t stream) {
+    return awq::launch_w4a16_v2(p, plan, workspace, stream);
   }
-  static cudaError_t launch(const awq::W4A16V1Params& p, const awq::W4A16Plan& plan, cudaStream_t stream) {
-    return awq::w4a16_v1(p, plan, stream);
+  static cudaError_t launch(const awq::W4A16V1Params& p, const awq::W4A16Plan& plan, void* workspace,
+                            cudaStream_t stream) {
+    return awq::launch_w4a16_v1(p, plan, workspace, stream);
   }
 };
 
@@ -172,6 +175,22 @@ std::unique_ptr<Problem> w8a8(int64_t m, int64_t n, int64_t k) {
   return problem;
 }
 
+// Pieces of a sequence, whether they are merged in a cluster, whether blocks get multiprocessors of their own, bytes of
+// workspace.
+py::tuple attention_plan(int batch, int heads, int kv_heads, int head_dim, int cache_len, int timestep,
+                         const awq::DeviceInfo& device) {
+  awq::SingleQueryAttentionParams params{};
+  params.batch = batch;
+  params.heads = heads;
+  params.kv_heads = kv_heads;
+  params.head_dim = head_dim;
+  params.cache_len = cache_len;
+  params.timestep = timestep;
+  awq::SingleQueryAttentionPlan plan;
+  check(awq::attention::plan(params, device, &plan));
+  return py::make_tuple(plan.splits, plan.clustered, plan.exclusive, plan.workspace_bytes);
+}
+
 // Of each: name, the only architecture or 0, tokens and channels of a tile, shared memory.
 template <class Configuration>
 py::list describe_all(const std::vector<const Configuration*>& configurations) {
@@ -193,7 +212,7 @@ py::list configurations(const std::string& family) {
 PYBIND11_MODULE(awq_tuning, module) {
   py::class_<awq::DeviceInfo>(module, "Device")
       .def(py::init([](int arch, int sm_count, int max_smem_bytes_per_block) {
-             return awq::DeviceInfo{arch, sm_count, max_smem_bytes_per_block, 0};
+             return awq::DeviceInfo{arch, sm_count, max_smem_bytes_per_block};
            }),
            py::arg("arch"), py::arg("sm_count"), py::arg("max_smem_bytes_per_block"))
       .def_readonly("arch", &awq::DeviceInfo::arch)
@@ -211,4 +230,6 @@ PYBIND11_MODULE(awq_tuning, module) {
   module.def("w4a16_v1", w4a16_v1, py::arg("m"), py::arg("n"), py::arg("k"), py::arg("group_size"),
              py::arg("padded_groups"));
   module.def("w8a8", w8a8, py::arg("m"), py::arg("n"), py::arg("k"));
+  module.def("attention_plan", attention_plan, py::arg("batch"), py::arg("heads"), py::arg("kv_heads"),
+             py::arg("head_dim"), py::arg("cache_len"), py::arg("timestep"), py::arg("device"));
 }

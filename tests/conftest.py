@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 # named on the command line, as Bazel does, is collected all the same.
 collect_ignore_glob = [
     "cuda_table_test.py",
+    "environments_test.py",
     "lint/*",
     "machine_code_test.py",
     "mypy_test.py",
@@ -30,6 +31,7 @@ collect_ignore_glob = [
     "pages_test.py",
     "reproducible_names_test.py",
     "rules/*",
+    "universal_test.py",
     "wheel_test.py",
 ]
 
@@ -66,18 +68,22 @@ def _built_with_bf16() -> bool:
     return "bfloat16" in importlib.import_module("awq_inference_engine").silu_and_mul.__doc__
 
 
+def _module(name: str) -> ModuleType:
+    """A compiled module. One of the pybind11 form wants PyTorch's libraries loaded before."""
+    importlib.import_module("torch")
+    return importlib.import_module(name)
+
+
 @pytest.fixture(scope="session")
 def engine() -> ModuleType:
     """The compiled module `awq_inference_engine`."""
-    importlib.import_module("torch")  # loads the libraries that the module links to
-    return importlib.import_module("awq_inference_engine")
+    return _module("awq_inference_engine")
 
 
 @pytest.fixture(scope="session")
 def ft() -> ModuleType:
     """The compiled module `ft_attention`."""
-    importlib.import_module("torch")
-    return importlib.import_module("ft_attention")
+    return _module("ft_attention")
 
 
 @pytest.fixture

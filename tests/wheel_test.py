@@ -1,4 +1,7 @@
-"""The wheel holds what it says, installs into a clean environment, works there, refuses another PyTorch in words."""
+"""A wheel holds what it says, installs into a clean environment, works there, refuses another PyTorch in words.
+
+Of both forms: the universal wheel, and the one for the selected PyTorch and Python alone.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from packaging.utils import parse_wheel_filename
 
 [WHEEL] = pathlib.Path(os.environ["WHEEL"]).glob("*.whl")
 MODULES = ("awq_inference_engine", "ft_attention")
+UNIVERSAL = "-abi3-" in WHEEL.name
 TESTS = pathlib.Path("tests").absolute()  # among the runfiles, where no module lies beside them
 
 
@@ -52,9 +56,10 @@ def test_holds_modules_stubs_package_and_licences(archive: zipfile.ZipFile) -> N
     public = {"__init__", "checkpoint", "nn", "ops", "packing", "reference", "transformers"}
     package = {f"awq_kernels/{name}.py" for name in public | {"_files", "_formats", "_gguf"}}
     assert package | {"awq_kernels/py.typed"} <= names
-    assert {"licenses/LICENSE", "licenses/cuda/LICENSE", "licenses/torch/LICENSE"} <= names
+    licences = {name for name in names if name.startswith("licenses/")}
+    assert licences == {"licenses/LICENSE", "licenses/cuda/LICENSE", *([] if UNIVERSAL else ["licenses/torch/LICENSE"])}
     assert "sboms/awq-kernels.cdx.json" in names
-    assert len(names) == len(archive.namelist()) == 26
+    assert len(names) == len(archive.namelist()) == (25 if UNIVERSAL else 26)
 
 
 def test_record_lists_every_file_with_its_hash(archive: zipfile.ZipFile) -> None:
@@ -87,12 +92,21 @@ def test_name_and_metadata_tell_what_it_fits(archive: zipfile.ZipFile) -> None:
     release = torch.__version__.split("+")[0]
     assert own and torch.version.cuda
     assert name == metadata["Name"] == "awq-kernels"
-    assert str(version) == metadata["Version"] == f"{own[1]}+torch{release}cu{torch.version.cuda.replace('.', '')}"
+    assert str(version) == metadata["Version"]
     required, *extra = metadata.get_all("Requires-Dist", [])
-    assert required == f"torch=={release}"
     assert metadata.get_all("Provides-Extra") == ["checkpoint"]
     assert [item.split(";")[1] for item in extra] == [" extra == 'checkpoint'"] * 3
-    assert tag.interpreter == tag.abi == f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    if UNIVERSAL:
+        cuda, _ = json.loads(pathlib.Path(os.environ["CUDA_BUILD"]).read_text())["version"]
+        assert metadata["Version"] == own[1] + ("" if cuda == 13 else f"+cu{cuda}")
+        assert required == "torch>=2.11"
+        assert (tag.interpreter, tag.abi) == ("cp310", "abi3")
+        assert f"It needs an NVIDIA driver for CUDA {cuda} or newer." in str(metadata.get_payload())
+    else:
+        assert metadata["Version"] == f"{own[1]}+torch{release}cu{torch.version.cuda.replace('.', '')}"
+        assert required == f"torch=={release}"
+        assert tag.interpreter == tag.abi == f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert "@" not in str(metadata.get_payload())
     assert tag in set(sys_tags())
     assert f"Tag: {tag}\n" in info(archive, "WHEEL")
 
@@ -114,7 +128,7 @@ def test_extensions_hold_no_paths_and_no_debug_information(archive: zipfile.ZipF
     for name, data in extensions(archive).items():
         library = elf.Library(data)
         assert not [s for s in library.sections if "debug" in s or s == ".symtab"], name
-        assert library.run_path == "$ORIGIN/torch/lib:$ORIGIN/../torch/lib"
+        assert library.run_path == ("" if UNIVERSAL else "$ORIGIN/torch/lib:$ORIGIN/../torch/lib")
         assert not [n for n in library.needed if "/" in n or "cudart" in n]
         assert not re.findall(rb"/(?:home|root)/|execroot|/sandbox/|\.cuh?\0", data), name
         assert len(data) < 4e6 * len(archs), f"{name} has {len(data)} bytes"
@@ -124,7 +138,8 @@ def test_bill_of_materials(archive: zipfile.ZipFile) -> None:
     document = json.loads(info(archive, r"sboms/awq-kernels\.cdx\.json"))
     parts = {part["name"]: part for part in document["components"]}
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
-    assert {"pybind11", "torch"} < set(parts) and {"nvidia-cuda-runtime", "cuda-toolkit"} & set(parts)
+    assert ({"pybind11", "torch"} & set(parts)) == (set() if UNIVERSAL else {"pybind11", "torch"})
+    assert {"nvidia-cuda-runtime", "cuda-toolkit"} & set(parts)
     assert set(document["dependencies"][0]["dependsOn"]) == {part["bom-ref"] for part in parts.values()}
     assert all(re.fullmatch(r"[\d.]+", part["version"]) for part in parts.values())
 
@@ -197,6 +212,7 @@ def test_modules_import_with_nothing_imported_before(complete: Environment) -> N
     ]
 
 
+@pytest.mark.skipif(UNIVERSAL, reason="a universal module links to no library of PyTorch")
 @pytest.mark.parametrize("module", MODULES)
 def test_run_path_leads_to_torch_s_libraries(module: str, complete: Environment) -> None:
     [library] = (complete.site_packages / module).glob("*.so")
@@ -226,6 +242,7 @@ def pretend_torch(folder: pathlib.Path, version: str, cuda: str | None) -> str:
     return str(folder)
 
 
+@pytest.mark.skipif(UNIVERSAL, reason="universal_test.py has the cases of a universal module")
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize(
     ("version", "cuda", "problem"),
@@ -254,5 +271,6 @@ def test_another_torch_is_refused_in_words(
 
 def test_no_torch_is_refused_in_words(bare: Environment) -> None:
     result = bare.run("-c", "import awq_inference_engine")
-    assert "does not fit the installed PyTorch: there is none." in result.stderr
+    words = "needs PyTorch 2.11 or newer with CUDA, and " if UNIVERSAL else "does not fit the installed PyTorch: "
+    assert f"{words}there is none." in result.stderr
     assert "During handling" not in result.stderr

@@ -69,7 +69,8 @@ DEBIAN_PYTHONS = ["3.11", "3.13", "3.14"]
 _REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
 # The CUDA toolkits that the build can bring along. From 13.0 on they come as wheels; of older ones NVIDIA publishes no complete
-# wheels, but archives, which a manifest lists with their checksums.
+# wheels, but archives, which a manifest lists with their checksums. `debs` are the processors for which Debian has the same release:
+# the offline mode takes its packages, which are larger.
 CUDA_TOOLKITS = {
     "11.8": struct(
         manifest = _REDIST + "redistrib_11.8.0.json",
@@ -80,6 +81,7 @@ CUDA_TOOLKITS = {
         sha256 = "bafea3cb83a4cf5c764eeedcaac0040d0d3c5db3f9a74550da0e7b6ac24d378c",
     ),
     "12.4": struct(
+        debs = ["x86_64"],
         manifest = _REDIST + "redistrib_12.4.1.json",
         sha256 = "9cd815f3b71c2e3686ef2219b7794b81044f9dcefaa8e21dacfcb5bc4d931892",
     ),
@@ -90,6 +92,8 @@ CUDA_TOOLKITS = {
         lock = "cuda_13_2",
     ),
 }
+
+NEWEST_CUDA = list(CUDA_TOOLKITS)[-1]
 
 # The releases of PyTorch that the build can bring along: the CUDA version each is built with, and the Pythons it has
 # wheels for.
@@ -114,7 +118,20 @@ TORCH_RELEASES = {
 
 DEFAULT_TORCH = "2.11.0"
 
+# The oldest PyTorch that universal modules are tested with. It has what they use of PyTorch from 2.10 on.
+UNIVERSAL_TORCH = "2.11"
+
+def universal_fits(torch):
+    """Whether universal modules work with a release of PyTorch, one of TORCH_RELEASES."""
+    return [int(n) for n in torch.split(".")[:2]] >= [int(n) for n in UNIVERSAL_TORCH.split(".")]
+
 DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
+
+# The toolkit that wheels are built with, by the major version of CUDA that a driver is for.
+UNIVERSAL_CUDA = {
+    "12": "12.4",
+    "13": DEFAULT_CUDA,
+}
 
 # What can be chosen, for checks and their messages.
 OFFERS = struct(
@@ -134,6 +151,7 @@ TORCH_UNUSED_PACKAGES = [
 
 # Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
 PYTHON_PACKAGES = {
+    "abi3info": ["abi3info"],
     "griffe": ["griffelib"],
     "lint": [
         "ast-serialize",
@@ -175,6 +193,22 @@ CHECKPOINT_PACKAGES = {
         "pyyaml",
         "safetensors",
         "tqdm",
+    ],
+    "hub": [
+        "anyio",
+        "filelock",
+        "h11",
+        "httpcore2",
+        "httpx2",
+        "huggingface-hub",
+        "idna",
+        "kernels",
+        "packaging",
+        "pyyaml",
+        "tomlkit",
+        "tqdm",
+        "truststore",
+        "typing-extensions",
     ],
     "transformers": [
         "anyio",
@@ -230,6 +264,20 @@ TEST_ROOTS = {
 def gcc_lock(cpu):
     """The lock file of GCC for a processor, and of the C library that is compiled for."""
     return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
+
+def cuda_deb_lock(toolkit, cpu):
+    """The lock file of Debian's packages of a toolkit for a processor, or None where there are none.
+
+    Args:
+      toolkit: a version of CUDA_TOOLKITS.
+      cpu: the processor, one of PROCESSORS.
+
+    Returns:
+      Its label.
+    """
+    if cpu not in getattr(CUDA_TOOLKITS[toolkit], "debs", []):
+        return None
+    return Label("//third_party/deb/locks:cuda_{}_{}.lock".format(toolkit.replace(".", "_"), cpu))
 
 def debian_python_lock(version):
     """The lock file of a Python from Debian's packages."""

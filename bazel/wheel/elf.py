@@ -5,7 +5,10 @@ from __future__ import annotations
 import struct
 
 _DYNAMIC = 6
+_SYMBOLS = 11
+_SYMBOL_VERSIONS = 0x6FFFFFFF
 _VERSION_NEED = 0x6FFFFFFE
+_WEAK = 2
 _NEEDED, _RPATH, _RUNPATH = 1, 15, 29
 
 
@@ -17,6 +20,8 @@ class Library:
       needed: names of the libraries it links to.
       run_path: where the loader looks for them, as written, or an empty string.
       versions: symbol versions it needs, such as GLIBC_2.34.
+      exports: names of the symbols it defines for others.
+      imports: names of the symbols it needs of others, with whether a version of them is asked for.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -30,12 +35,17 @@ class Library:
         self.needed: list[str] = []
         self.run_path = ""
         self.versions: set[str] = set()
+        self.exports: set[str] = set()
+        self.imports: dict[str, bool] = {}
+        versions_at = next((header[4] for header in headers if header[1] == _SYMBOL_VERSIONS), None)
         for _, kind, _, _, offset, length, link, info, _, _ in headers:
             strings = headers[link][4]
             if kind == _DYNAMIC:
                 self._read_dynamic(offset, length, strings)
             elif kind == _VERSION_NEED:
                 self._read_versions(offset, info, strings)
+            elif kind == _SYMBOLS:
+                self._read_symbols(offset, length, strings, versions_at)
 
     def _text(self, offset: int) -> str:
         return self._data[offset : self._data.index(b"\0", offset)].decode()
@@ -56,6 +66,17 @@ class Library:
                 self.versions.add(self._text(strings + name))
                 entry += step
             offset += following
+
+    def _read_symbols(self, offset: int, length: int, strings: int, versions_at: int | None) -> None:
+        symbols = struct.iter_unpack("<IBBHQQ", self._data[offset : offset + length])
+        for i, (name, info, _, section, _, _) in enumerate(symbols):
+            if i == 0 or (section == 0 and info >> 4 == _WEAK):
+                continue  # the empty one; those that may be missing
+            if section:
+                self.exports.add(self._text(strings + name))
+                continue
+            (version,) = struct.unpack_from("<H", self._data, versions_at + 2 * i) if versions_at is not None else (0,)
+            self.imports[self._text(strings + name)] = version & 0x7FFF > 1
 
     def newest(self, prefix: str) -> tuple[int, ...]:
         """The newest version it needs of a kind such as "GLIBC", as numbers; empty if none."""

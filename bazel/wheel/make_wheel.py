@@ -1,10 +1,11 @@
-"""Writes a wheel of extension modules for one PyTorch. Run by wheel.bzl; the standard library alone.
+"""Writes a wheel of extension modules. Run by wheel.bzl; the standard library alone.
 
     make_wheel.py DESCRIPTION.json OUTPUT_FOLDER
 
-The wheel's name tells what it fits: the local version names PyTorch and its CUDA, the platform tag the oldest glibc
-that has the symbols the modules need. Same input, same bits: entries are sorted, dated 1980 and stored without
-compression, because zlib's output differs between its implementations (nvcc has compressed the machine code).
+The wheel's name tells what it fits. Of modules for one PyTorch, the local version names PyTorch and its CUDA; of
+universal ones, it names the CUDA toolkit where that is not of the newest major version on offer. The platform tag names
+the oldest glibc that has the symbols the modules need. Same input, same bits: entries are sorted, dated 1980 and stored
+without compression, because zlib's output differs between its implementations (nvcc has compressed the machine code).
 """
 
 from __future__ import annotations
@@ -98,16 +99,13 @@ def bill_of_materials(name: str, version: str, parts: dict[str, Any]) -> str:
     def pypi(name: str, version: str) -> str:
         return f"pkg:pypi/{name}@{version.replace('+', '%2B')}"
 
-    components = [
-        component(
-            "pybind11",
-            parts["pybind11"],
-            "BSD-3-Clause",
-            "headers, from PyTorch's copy",
-            f"pkg:github/pybind/pybind11@v{parts['pybind11']}",
-        ),
-        component("torch", parts["torch"], "BSD-3-Clause", "headers", pypi("torch", parts["torch"])),
-    ]
+    components = []
+    if parts["torch"]:
+        purl = f"pkg:github/pybind/pybind11@v{parts['pybind11']}"
+        components += [
+            component("pybind11", parts["pybind11"], "BSD-3-Clause", "headers, from PyTorch's copy", purl),
+            component("torch", parts["torch"], "BSD-3-Clause", "headers", pypi("torch", parts["torch"])),
+        ]
     lock = locked(parts["lock"])
     for part, what in _TOOLKIT_PARTS.items():
         if part in lock:
@@ -147,49 +145,98 @@ def write_wheel(path: pathlib.Path, files: dict[str, bytes], info: str) -> None:
             archive.writestr(entry, record.encode() if name == record_name else files[name])
 
 
+class Fit:
+    """What a wheel is for, as its name, its metadata and its texts say it.
+
+    Attributes:
+      local: the local part of the version, with its plus sign, or an empty string.
+      requirement: what it requires of PyTorch.
+      python_tag: the interpreter and the ABI, as in the wheel's name.
+      texts: what stands for the placeholders of its README and of the modules' `__init__.py`.
+      parts: versions of what is compiled in.
+    """
+
+    def __init__(self, wanted: dict[str, Any], cuda: str) -> None:
+        if wanted["torch_version"]:
+            self._one_torch(wanted)
+        else:
+            self._every_torch(wanted, cuda)
+        self.texts["@DISTRIBUTION@"] = wanted["distribution"]
+
+    def _one_torch(self, wanted: dict[str, Any]) -> None:
+        torch, cuda = torch_facts(_text(wanted["torch_version"]))
+        numbers = (f"PYBIND11_VERSION_{part}" for part in ("MAJOR", "MINOR", "(?:MICRO|PATCH)"))  # PATCH before 3.0
+        pybind11 = ".".join(macros(_text(wanted["pybind11_header"]), *numbers))
+        self.local = f"+torch{torch}cu{cuda.replace('.', '')}"
+        self.requirement = f"torch=={torch}"
+        self.python_tag = f"{wanted['python_tag']}-{wanted['python_tag']}"
+        self.texts = {
+            "@TORCH@": torch,
+            "@CUDA@": cuda,
+            "@FITS@": "The version names the PyTorch and the CUDA that the modules are built for; importing them with"
+            " another one says so.",
+            "@HEADERS@": ", and code from the headers of PyTorch and pybind11, under BSD licences"
+            " (`licenses/torch/LICENSE`)",
+        }
+        self.parts = {"torch": torch, "pybind11": pybind11}
+
+    def _every_torch(self, wanted: dict[str, Any], cuda: str) -> None:
+        major = cuda.split(".")[0]
+        self.local = "" if major == wanted["newest_cuda"].split(".")[0] else f"+cu{major}"
+        self.requirement = f"torch>={wanted['oldest_torch']}"
+        self.python_tag = f"cp{wanted['requires_python'].replace('.', '')}-abi3"
+        self.texts = {
+            "@FITS@": f"One wheel for every PyTorch from {wanted['oldest_torch']} on, built with CUDA of any version,"
+            f" and every CPython from {wanted['requires_python']} on. It needs an NVIDIA driver for CUDA {major} or"
+            " newer.",
+            "@HEADERS@": "",
+        }
+        self.parts = {"torch": ""}
+
+
+def _text(path: str) -> str:
+    return pathlib.Path(path).read_text(encoding="utf-8")
+
+
+def _filled(template: str, texts: dict[str, str]) -> str:
+    for placeholder, value in texts.items():
+        template = template.replace(placeholder, value)
+    return template
+
+
 def main(description: str, output: str) -> None:
     """Writes the wheel that the description tells of into the output folder."""
-    wanted = json.loads(pathlib.Path(description).read_text(encoding="utf-8"))
-
-    def text(path: str) -> str:
-        return pathlib.Path(path).read_text(encoding="utf-8")
-
-    torch, torch_cuda = torch_facts(text(wanted["torch_version"]))
-    (cudart,) = macros(text(wanted["cuda_header"]), "CUDART_VERSION")
+    wanted = json.loads(_text(description))
+    (cudart,) = macros(_text(wanted["cuda_header"]), "CUDART_VERSION")
     cuda = f"{int(cudart) // 1000}.{int(cudart) % 1000 // 10}"
-    pybind11 = ".".join(
-        macros(text(wanted["pybind11_header"]), *(f"PYBIND11_VERSION_{part}" for part in ("MAJOR", "MINOR", "MICRO")))
-    )
-    version = f"{wanted['version']}+torch{torch}cu{torch_cuda.replace('.', '')}"
+    fit = Fit(wanted, cuda)
+    version = wanted["version"] + fit.local
     name = wanted["distribution"]
     stem = f"{name.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
 
     files = {target: pathlib.Path(source).read_bytes() for target, source in wanted["files"].items()}
     libraries = [elf.Library(data) for target, data in files.items() if target.endswith(".so")]
-    tag = f"{wanted['python_tag']}-{wanted['python_tag']}-{platform_tag(libraries, wanted['cpu'])}"
-
-    fill = {"@TORCH@": torch, "@CUDA@": torch_cuda, "@DISTRIBUTION@": name}
+    tag = f"{fit.python_tag}-{platform_tag(libraries, wanted['cpu'])}"
     for module in wanted["modules"]:
-        init = text(wanted["module_init"])
-        for placeholder, value in {**fill, "@MODULE@": module}.items():
-            init = init.replace(placeholder, value)
+        init = _filled(_text(wanted["module_init"]), {**fit.texts, "@MODULE@": module})
         files[f"{module}/__init__.py"] = init.encode()
         files[f"{module}/py.typed"] = b""
 
     licenses = {target: pathlib.Path(source).read_bytes() for target, source in wanted["license_files"].items()}
+    own = ["Apache-2.0", *(["BSD-3-Clause"] if fit.parts["torch"] else []), _NVIDIA_LICENSE]
     metadata = [
         "Metadata-Version: 2.4",
         f"Name: {name}",
         f"Version: {version}",
         f"Summary: {wanted['summary']}",
-        f"License-Expression: Apache-2.0 AND BSD-3-Clause AND {_NVIDIA_LICENSE}",
+        f"License-Expression: {' AND '.join(own)}",
         *(f"License-File: {target}" for target in sorted(licenses)),
         "Classifier: Environment :: GPU :: NVIDIA CUDA",
         "Classifier: Operating System :: POSIX :: Linux",
         "Classifier: Programming Language :: Python :: 3",
         f"Requires-Python: >={wanted['requires_python']}",
-        f"Requires-Dist: torch=={torch}",
+        f"Requires-Dist: {fit.requirement}",
         *(f"Provides-Extra: {extra}" for extra in sorted(wanted["extras"])),
         *(
             f"Requires-Dist: {what}; extra == '{extra}'"
@@ -198,12 +245,12 @@ def main(description: str, output: str) -> None:
         ),
         "Description-Content-Type: text/markdown",
         "",
-        text(wanted["readme"]),
+        _filled(_text(wanted["readme"]), fit.texts),
     ]
     files[f"{info}/METADATA"] = "\n".join(metadata).encode()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {name}\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
-    lock = text(wanted["toolkit_lock"]) if wanted["toolkit_lock"] else ""
-    parts = {"torch": torch, "cuda": cuda, "pybind11": pybind11, "lock": lock}
+    lock = _text(wanted["toolkit_lock"]) if wanted["toolkit_lock"] else ""
+    parts = {**fit.parts, "cuda": cuda, "lock": lock}
     files[f"{info}/sboms/{name}.cdx.json"] = bill_of_materials(name, version, parts).encode()
     for target, data in licenses.items():
         files[f"{info}/licenses/{target}"] = data

@@ -1,10 +1,11 @@
-"""A wheel of extension modules for the selected PyTorch and Python.
+"""A wheel of extension modules, for the selected PyTorch and Python or for all.
 
 Not rules_python's `py_wheel`: Debian's copy of those rules lacks the program behind it, and a tag and a version that follow
 from what was built need an output whose name is not known beforehand.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//third_party:versions.bzl", "NEWEST_CUDA", "UNIVERSAL_TORCH")
 load("//toolchains/python:by_python.bzl", "by_python")
 
 def _one(files, suffix, where):
@@ -28,16 +29,19 @@ def _extension_wheel_impl(ctx):
             files["{}/{}".format(name, f.basename)] = f
     for f in ctx.files.package:
         files[f.short_path.removeprefix("../").partition(ctx.attr.package.label.package + "/")[2]] = f
-    torch = ctx.attr.torch
-    torch_files = torch[DefaultInfo].files.to_list()
-    torch_version = _one(torch_files, "/torch/version.py", torch.label)
     licenses = {"LICENSE": ctx.file.license}
     for f in ctx.files.toolkit_license:
         licenses["cuda/LICENSE"] = f
-    for f in torch_files:
-        if f.basename == "LICENSE" and ".dist-info/" in f.path and "/torch-" in f.path:
-            licenses["torch/LICENSE"] = f
-    pybind11_header = _one(_headers(ctx.attr.pybind11), "/pybind11/detail/common.h", ctx.attr.pybind11.label)
+    torch_version, pybind11_header = None, None
+    torch = ctx.attr.torch
+    if torch:
+        torch_files = torch[DefaultInfo].files.to_list()
+        torch_version = _one(torch_files, "/torch/version.py", torch.label)
+        for f in torch_files:
+            if f.basename == "LICENSE" and ".dist-info/" in f.path and "/torch-" in f.path:
+                licenses["torch/LICENSE"] = f
+        pybind11_header = _one(_headers(torch), "/pybind11/detail/common.h", torch.label)
+    module_init = ctx.file._torch_module_init if torch else ctx.file._module_init
     cuda_header = _one(_headers(ctx.attr.cuda_runtime), "/cuda_runtime_api.h", ctx.attr.cuda_runtime.label)
 
     description = ctx.actions.declare_file(ctx.label.name + ".json")
@@ -48,21 +52,22 @@ def _extension_wheel_impl(ctx):
         "extras": ctx.attr.extras,
         "files": {target: f.path for target, f in files.items()},
         "license_files": {target: f.path for target, f in licenses.items()},
-        "module_init": ctx.file._module_init.path,
+        "module_init": module_init.path,
         "modules": modules,
-        "pybind11_header": pybind11_header.path,
+        "newest_cuda": NEWEST_CUDA,
+        "oldest_torch": UNIVERSAL_TORCH,
+        "pybind11_header": pybind11_header.path if torch else "",
         "python_tag": ctx.attr.python_tag,
         "readme": ctx.file.readme.path,
         "requires_python": ctx.attr.requires_python,
         "summary": ctx.attr.summary,
         "toolkit_lock": ctx.file.toolkit_lock.path if ctx.file.toolkit_lock else "",
-        "torch_version": torch_version.path,
+        "torch_version": torch_version.path if torch else "",
         "version": ctx.attr.version,
     }))
     folder = ctx.actions.declare_directory(ctx.label.name)
-    inputs = [description, torch_version, pybind11_header, cuda_header, ctx.file.readme, ctx.file._module_init]
-    if ctx.file.toolkit_lock:
-        inputs.append(ctx.file.toolkit_lock)
+    inputs = [description, cuda_header, ctx.file.readme, module_init]
+    inputs += [f for f in [torch_version, pybind11_header, ctx.file.toolkit_lock] if f]
     ctx.actions.run(
         executable = ctx.executable._make_wheel,
         arguments = [description.path, folder.path],
@@ -84,17 +89,17 @@ _extension_wheel = rule(
         "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code itself."),
         "modules": attr.label_list(mandatory = True, doc = "`py_extension` targets."),
         "package": attr.label(mandatory = True, doc = "A `python_package`: plain Python beside the modules."),
-        "pybind11": attr.label(mandatory = True, providers = [CcInfo], doc = "The pybind11 the modules are built with."),
         "python_tag": attr.string(mandatory = True, doc = "Interpreter tag, such as cp311."),
         "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),
         "requires_python": attr.string(mandatory = True, doc = "The oldest Python."),
         "summary": attr.string(mandatory = True, doc = "One line about the wheel."),
         "toolkit_license": attr.label(mandatory = True, doc = "The CUDA toolkit's licence, as far as there is one."),
         "toolkit_lock": attr.label(allow_single_file = True, doc = "What the toolkit is made of, for the bill of materials."),
-        "torch": attr.label(mandatory = True, doc = "PyTorch: a `torch_cc` or `torch_wheel`."),
+        "torch": attr.label(providers = [CcInfo], doc = "The PyTorch that the modules are for, a `torch_cc` or `torch_wheel`; none for universal modules."),
         "version": attr.string(mandatory = True, doc = "Version without a local part."),
         "_make_wheel": attr.label(default = "//bazel/wheel:make_wheel", executable = True, cfg = "exec"),
         "_module_init": attr.label(default = "//bazel/wheel:module_init.py.in", allow_single_file = True),
+        "_torch_module_init": attr.label(default = "//bazel/wheel:torch_module_init.py.in", allow_single_file = True),
     },
 )
 

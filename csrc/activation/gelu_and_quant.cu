@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(Config::kBlockThreads)
       store_vec(tmp_row + first, v, count, kWhole);
       widen(v, x);
 #pragma unroll
-      for (int e = 0; e < kElems; ++e) max_abs = max_magnitude(max_abs, x[e]);
+      for (int e = 0; e < kElems; ++e) max_abs = ptx::max_magnitude(max_abs, x[e]);
     });
     const unsigned max_bits = reduce_over_team<MaxMagnitude, Config::kThreads>(MaxMagnitude::bits(max_abs), slots);
     const float factor = row_factor(__uint_as_float(max_bits));

@@ -51,8 +51,8 @@ cudaError_t launch(const SiluAndMulParams& p, cudaStream_t stream) {
   unsigned width = 1;
   while (width < kBlockThreads && width < columns) width *= 2;
   const dim3 block(width, kBlockThreads / width);
-  const int64_t row_blocks = (p.tokens + block.y - 1) / block.y;
-  const dim3 grid(static_cast<unsigned>((columns + width - 1) / width),
+  const int64_t row_blocks = ceil_div(p.tokens, block.y);
+  const dim3 grid(static_cast<unsigned>(ceil_div(columns, width)),
                   static_cast<unsigned>(row_blocks < kMaxGridY ? row_blocks : kMaxGridY));
   return launch_overlapping_if_short(silu_and_mul_kernel<T, kCount>, {grid, block}, stream,
                                      static_cast<const T*>(p.input), static_cast<T*>(p.out), p.tokens, p.d);

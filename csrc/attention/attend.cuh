@@ -7,6 +7,7 @@
 // depends on which block comes first.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "csrc/attention/attend_params.h"
@@ -243,8 +244,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
                                               const AttendShared<Config>& shared) {
   constexpr int kD = Config::kHeadDim;
   const int pieces = work.range.used_splits;
-  cluster_barrier_arrive_release();
-  cluster_barrier_wait();
+  ptx::cluster_arrive_release();
+  ptx::cluster_wait();
 #pragma unroll 1
   for (int i = blockIdx.y * Config::kThreads + threadIdx.x; i < work.heads * kD; i += pieces * Config::kThreads) {
     const int h = i / kD, d = i % kD;
@@ -252,8 +253,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
 #pragma unroll
     for (int piece = 0; piece < kMaxClusterSplits; ++piece) {
       if (piece < pieces) {
-        lse[piece] = load_from_block(&shared.lse[h], piece);
-        out[piece] = load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
+        lse[piece] = ptx::load_from_block(&shared.lse[h], piece);
+        out[piece] = ptx::load_from_block(&shared.warp[0].out[h * AttendShared<Config>::kOutStride + d], piece);
       }
     }
 #pragma unroll
@@ -271,8 +272,8 @@ __device__ __forceinline__ void merge_cluster(const AttendParams& params, const 
     }
     write_output<Config>(params, work, h, d, __fdividef(total, sum));
   }
-  cluster_barrier_arrive();  // nobody leaves while its shared memory is read
-  cluster_barrier_wait();
+  ptx::cluster_arrive();  // nobody leaves while its shared memory is read
+  ptx::cluster_wait();
 }
 
 template <typename Config>
@@ -295,7 +296,7 @@ __device__ __forceinline__ void attend_range(const AttendParams& params, const B
                               static_cast<const T*>(user.v_cache) + cache_offset, user.cache_len, work.range.end,
                               work.newest};
 
-  constexpr int kTokenElements = (Engine::kQueryPadding + Config::kThreads - 1) / Config::kThreads;
+  constexpr int kTokenElements = ceil_div(Engine::kQueryPadding, Config::kThreads);
   TokenElement<Config> token[kTokenElements];
 #pragma unroll
   for (int i = 0; i < kTokenElements; ++i) token[i].load(params, work, threadIdx.x + i * Config::kThreads);
@@ -414,14 +415,18 @@ __global__ void __launch_bounds__(MergeConfig::kThreads) merge_kernel(const __gr
 
 // The architecture whose code of `kernel` this device runs, as 10 * major + minor; not the device's own: it may have
 // compiled an older architecture's PTX. Clusters and programmatic launch are compiled from sm_90 on only.
+// Lets it have the shared memory that it needs from sm_80 on.
 template <typename Kernel>
 cudaError_t code_arch(Kernel kernel, int smem_bytes_from_sm80, int* arch) {
   cudaFuncAttributes attributes{};
   if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) return error;
   *arch = attributes.ptxVersion;
   if (*arch < 80 || attributes.maxDynamicSharedSizeBytes >= smem_bytes_from_sm80) return cudaSuccess;
-  // First use on this device.
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem_bytes_from_sm80);
+  // First use on this device. All that any launch may ask for, as another thread may be about to make one.
+  DeviceInfo device;
+  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+  const int most_bytes = std::min(std::max(smem_bytes_from_sm80, kExclusiveSmemBytes), device.max_smem_bytes_per_block);
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most_bytes);
 }
 
 // Both kernels overlap with the end of the one before: the attention kernel with the caller's, the merge with the
@@ -435,9 +440,10 @@ cudaError_t launch_attend(const AttendParams& request, cudaStream_t stream) {
   constexpr int kSmemBytes = sizeof(AttendShared<Config, Late>);
   static_assert(kSmemBytes <= 99 * 1024, "what a block of every device from sm_80 on may have");
   int arch = 0;
-  if (const cudaError_t error = code_arch(attend_kernel<Config>, kSmemBytes, &arch); error != cudaSuccess) return error;
+  const int late_bytes = params.exclusive ? std::max(kSmemBytes, kExclusiveSmemBytes) : kSmemBytes;
+  if (const cudaError_t error = code_arch(attend_kernel<Config>, late_bytes, &arch); error != cudaSuccess) return error;
   const bool sm90 = arch >= 90;
-  const int smem_bytes = arch >= 80 ? kSmemBytes : static_cast<int>(sizeof(AttendShared<Config, Early>));
+  const int smem_bytes = arch >= 80 ? late_bytes : static_cast<int>(sizeof(AttendShared<Config, Early>));
   const auto splits = static_cast<unsigned>(params.splits);
   params.clustered = sm90 && params.clustered;
 
@@ -462,16 +468,14 @@ template <typename T, int kHeadDim>
 constexpr AttendRow kAttendRow = {kHeadDim, launch_attend<AttendConfig<T, kHeadDim, 4>>,
                                   launch_attend<AttendConfig<T, kHeadDim, 8>>};
 
-template <typename T>
-constexpr AttendRow kAttendTable[] = {
-    kAttendRow<T, 32>,  kAttendRow<T, 48>,  kAttendRow<T, 64>,  kAttendRow<T, 80>,
-    kAttendRow<T, 96>,  kAttendRow<T, 112>, kAttendRow<T, 128>, kAttendRow<T, 160>,
-    kAttendRow<T, 192>, kAttendRow<T, 224>, kAttendRow<T, 256>,
+template <typename T, int... kSizes>
+struct AttendTable {
+  static constexpr AttendRow kRows[sizeof...(kSizes)] = {kAttendRow<T, kSizes>...};
 };
 
 template <typename T>
 cudaError_t attend(const AttendParams& params, cudaStream_t stream) {
-  for (const AttendRow& row : kAttendTable<T>) {
+  for (const AttendRow& row : AttendTable<T, AWQ_HEAD_DIMS>::kRows) {
     if (row.head_dim != params.user.head_dim) continue;
     const auto launch = params.group_heads <= 4 ? row.up_to_4_heads : row.up_to_8_heads;
     return launch(params, stream);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "csrc/attention/single_query_attention.h"
+#include "csrc/common/math.h"
 
 namespace awq::attention {
 
@@ -22,6 +23,9 @@ constexpr int kMaxSplits = 256;
 // memory.
 constexpr int kMaxClusterSplits = 8;
 
+// Two blocks that ask for so much shared memory do not fit on one multiprocessor: Hopper's have 228 KB.
+constexpr int kExclusiveSmemBytes = 114 * 1024;
+
 // What a block of the tensor cores' engine needs for D = 128; others need somewhat less.
 constexpr int kTypicalSmemBytes = 84 * 1024;
 
@@ -32,16 +36,14 @@ struct SplitRange {
   int used_splits;
 };
 
-#ifdef __CUDACC__
-__host__ __device__ __forceinline__ SplitRange split_range(unsigned slots, unsigned splits, unsigned split) {
+AWQ_HOST_DEVICE SplitRange split_range(unsigned slots, unsigned splits, unsigned split) {
   // Below 2^31 + 2^15 throughout: 32-bit divisions, several times faster than 64-bit ones, and on every block's way.
-  const unsigned piece = ((slots + splits - 1) / splits + kSplitQuantum - 1) / kSplitQuantum * kSplitQuantum;
+  const unsigned piece = round_up(ceil_div(slots, splits), unsigned{kSplitQuantum});
   if (piece == 0) return {0, 0, 1};
   const unsigned begin = split * piece, end = begin + piece;
   return {static_cast<int>(begin < slots ? begin : slots), static_cast<int>(end < slots ? end : slots),
-          static_cast<int>((slots + piece - 1) / piece)};
+          static_cast<int>(ceil_div(slots, piece))};
 }
-#endif
 
 // rotary_dim / 2 <= 128 pairs: the bits of a pair's number.
 constexpr int kPairBits = 7;
@@ -55,7 +57,8 @@ struct AttendParams {
   double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
   double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
                                     // the last one's
-  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace:
+  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace
+  bool exclusive;                   // no two blocks on one multiprocessor
   float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
   float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials
 };

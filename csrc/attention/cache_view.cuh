@@ -4,12 +4,13 @@
 #include <cstdint>
 
 #include "csrc/common/convert.cuh"
+#include "csrc/common/gpu.h"
 
 namespace awq::attention {
 
 // Elements of a 16-byte cache vector: x of the key cache's layout.
 template <typename T>
-constexpr int kCacheVectorElems = 16 / static_cast<int>(sizeof(T));
+constexpr int kCacheVectorElems = kChunkBytes / static_cast<int>(sizeof(T));
 
 // One key-value head's caches and the slots of one block.
 template <typename T>

@@ -6,7 +6,8 @@
 #pragma once
 
 #include "csrc/attention/cache_view.cuh"
-#include "csrc/attention/device_ops.cuh"
+#include "csrc/common/ptx.cuh"
+#include "csrc/common/reduce.cuh"
 
 namespace awq::attention {
 
@@ -25,7 +26,7 @@ class FmaEngine {
   static constexpr int kX = kCacheVectorElems<T>;
   static constexpr int kVectors = kHeadDim / kX;                                                      // of a slot
   static constexpr int kSlotLanes = kVectors >= kWarpSize ? kWarpSize : power_of_two_from(kVectors);  // lanes per slot
-  static constexpr int kLaneVectors = (kVectors + kSlotLanes - 1) / kSlotLanes;
+  static constexpr int kLaneVectors = ceil_div(kVectors, kSlotLanes);
   static constexpr int kSlotsAtOnce = kWarpSize / kSlotLanes;
   // Loads in flight per lane; of keys a number that divides the vectors.
   static constexpr int kBatch = 8;
@@ -130,7 +131,7 @@ class FmaEngine {
 #pragma unroll
         for (int n = 0; n < kLaneVectors; ++n) {
           // Lanes past the last vector repeat it; their output is not written.
-          v[i][n] = load_cache_vector(address + min(own_vector + n * kSlotLanes, kVectors - 1) * kX);
+          v[i][n] = ptx::load_once_16(address + min(own_vector + n * kSlotLanes, kVectors - 1) * kX);
         }
       }
 #pragma unroll
@@ -138,7 +139,7 @@ class FmaEngine {
         const int source = first + i * kSlotsAtOnce + own_slot;
 #pragma unroll
         for (int h = 0; h < kHeads; ++h) {
-          const float p = __shfl_sync(0xffffffffu, p_[h], source);
+          const float p = __shfl_sync(kAllLanes, p_[h], source);
 #pragma unroll
           for (int n = 0; n < kLaneVectors; ++n) {
             const auto& value = reinterpret_cast<const T(&)[kX]>(v[i][n]);
@@ -180,7 +181,7 @@ class FmaEngine {
     const T* address = cache_.k + first * vector_stride + static_cast<int64_t>(cache_.readable(tile + lane_)) * kX;
 #pragma unroll
     for (int i = 0; i < kKeyBatch; ++i) {
-      k_[i] = load_cache_vector(address);
+      k_[i] = ptx::load_once_16(address);
       address += vector_stride;
     }
   }

@@ -17,9 +17,9 @@
 #pragma once
 
 #include "csrc/attention/cache_view.cuh"
-#include "csrc/attention/device_ops.cuh"
 #include "csrc/common/mma.cuh"
 #include "csrc/common/ptx.cuh"
+#include "csrc/common/reduce.cuh"
 
 namespace awq::attention {
 
@@ -34,15 +34,15 @@ class MmaEngine {
   static constexpr int kMinBlocksPerSm = 2;
   static constexpr int kTileSlots = 16;
   static constexpr int kColumns = 8;
-  static constexpr int kVectors = kHeadDim / 8;           // of a slot
-  static constexpr int kKeySteps = (kVectors + 3) / 4;    // four vectors each; D = 48, 80, 112 leave half of the last
-  static constexpr int kValueSteps = (kVectors + 7) / 8;  // eight vectors each
+  static constexpr int kVectors = kHeadDim / 8;            // of a slot
+  static constexpr int kKeySteps = ceil_div(kVectors, 4);  // four vectors each; D = 48, 80, 112 leave half of the last
+  static constexpr int kValueSteps = ceil_div(kVectors, 8);  // eight vectors each
   static constexpr bool kPaired = kHeads == 4;
   static constexpr int kLaneHeads = kPaired ? 1 : 2;  // heads whose logits a lane holds
 
   // An item of the ring is a tile's keys or its values. Keys: [vector][slot]; values: [slot][vector], with rows of a
-  // multiple of eight vectors. Vectors of 16 bytes are permuted within 128 bytes, see swizzle().
-  static constexpr int kRowVectors = (kVectors + 7) / 8 * 8;
+  // multiple of eight vectors. Vectors of 16 bytes are permuted within 128 bytes, see key_place() and value_place().
+  static constexpr int kRowVectors = round_up(kVectors, 8);
   static constexpr int kItemVectors = kTileSlots * kRowVectors;
   static constexpr int kItems = kHeadDim <= 64 ? 8 : kHeadDim <= 128 ? 5 : 3;
   struct alignas(16) Ring {
@@ -165,7 +165,7 @@ class MmaEngine {
     for (int half = 0; half < 2; ++half) {
       const T first = narrow<T>(p[0][half]);
       const T second = kPaired ? narrow<T>(p[0][half] - widen(first)) : narrow<T>(p[kLaneHeads - 1][half]);
-      probabilities[half] = transpose_8x8(bits(first) | bits(second) << 16);
+      probabilities[half] = ptx::transpose_8x8(bits(first) | bits(second) << 16);
     }
 
 #pragma unroll
@@ -265,7 +265,7 @@ class MmaEngine {
   // Brings the output to the new maximum; after a few tiles that is rarely another one.
   __device__ __forceinline__ void rescale(const float (&scale)[kLaneHeads]) {
     const bool changed = scale[0] != 1.0f || scale[kLaneHeads - 1] != 1.0f;
-    if (!__any_sync(0xffffffffu, changed)) return;
+    if (!__any_sync(kAllLanes, changed)) return;
 #pragma unroll
     for (auto& c : out_) {
 #pragma unroll
@@ -310,8 +310,7 @@ class MmaEngine {
   const T* keys_from_ = nullptr;  // this lane's first vectors of the next tile
   const T* values_from_ = nullptr;
   uint4 q_[kKeySteps];
-  float out_[kValueSteps * 4]
-            [4];  // [8 elements of a vector in pairs][c-fragment]: elements 2w and 2w + 1 of vector 8 i + row
+  float out_[kValueSteps * 4][4];  // c-fragments, 4i + w of elements 2w and 2w + 1 of vector 8i + row
   float logit_[kLaneHeads][2];
   float max_[kLaneHeads], sum_[kLaneHeads], slope_[kLaneHeads];
 };

@@ -20,6 +20,10 @@
 
 namespace awq {
 
+// The sizes of a head that there are kernels for.
+#define AWQ_HEAD_DIMS 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256
+inline constexpr int kHeadDims[] = {AWQ_HEAD_DIMS};
+
 // All tensors are device memory owned by the caller and hold `dtype` unless said otherwise. With 16-byte vectors of
 // x elements (x = 8 for 16-bit types, 4 for fp32) the caches look like this:
 //
@@ -43,7 +47,7 @@ struct SingleQueryAttentionParams {
   int batch;      // B, may be 0
   int heads;      // H, a multiple of Hk
   int kv_heads;   // Hk; query head h reads key-value head h / (H / Hk)
-  int head_dim;   // D: 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256
+  int head_dim;   // D, one of AWQ_HEAD_DIMS
   int cache_len;  // L >= 1
 
   // Position of every sequence. With `lengths` it only sizes the launch and should be their upper bound: a smaller
@@ -58,14 +62,25 @@ struct SingleQueryAttentionParams {
   bool neox_rotary_style;
 };
 
-// Device scratch `single_query_attention` needs for `params` on the current device; 0 when sequences are not split.
-// Depends on sizes and `timestep`, on no pointer. The content does not matter.
-size_t single_query_attention_workspace_bytes(const SingleQueryAttentionParams& params);
+// How a call divides its work. Holds for the sizes, the type and the device that it was made for, whatever the
+// pointers.
+struct SingleQueryAttentionPlan {
+  int splits;              // pieces of a sequence, at most; 0 for no sequence
+  bool clustered;          // the blocks of a sequence's pieces may form a cluster
+  bool exclusive;          // each block gets a multiprocessor of its own
+  size_t workspace_bytes;  // scratch memory; 0 where sequences are not split
+};
 
-// Enqueues the operation on `stream` of the current device. `workspace`: 16-byte aligned, of at least the bytes the
-// function above gives for the same `params`, untouched by others until the work is done; may be nullptr for 0 bytes.
-// Returns cudaErrorInvalidValue for sizes, types or alignments other than those above, else the launch's own error.
-// B = 0 launches nothing. Never synchronizes or allocates; the same input gives the same bits.
-cudaError_t single_query_attention(const SingleQueryAttentionParams& params, void* workspace, cudaStream_t stream);
+// Makes the plan for the current device. Looks at no pointer. cudaErrorInvalidValue for sizes and types other than
+// those above.
+cudaError_t plan_single_query_attention(const SingleQueryAttentionParams& params, SingleQueryAttentionPlan* plan);
+
+// Enqueues the operation on `stream` of the current device. `plan` was made for these parameters. `workspace`: 16-byte
+// aligned, of plan.workspace_bytes bytes, untouched by others until the work is done; may be nullptr for 0 bytes; the
+// content does not matter. Returns cudaErrorInvalidValue for alignments other than those above or a missing workspace,
+// else the launch's own error. B = 0 launches nothing. Never synchronizes or allocates; the same input gives the same
+// bits.
+cudaError_t launch_single_query_attention(const SingleQueryAttentionParams& params,
+                                          const SingleQueryAttentionPlan& plan, void* workspace, cudaStream_t stream);
 
 }  // namespace awq

@@ -11,17 +11,17 @@ constexpr FunctionSpec kSiluAndMul = {"silu_and_mul",
                                       "Tensor [..., d], type of input",
                                       {tensor("input", kFloating, "... 2d", "gate, then up projection")}};
 
-py::object silu_and_mul(const Arguments& args) {
+Tensor silu_and_mul(const Arguments& args) {
   args.check_device();
-  at::Tensor out = args.empty_with_last("input", args.dim("d"));
+  Tensor out = args.empty_with_last("input", args.dim("d"));
   SiluAndMulParams params{};
   params.input = args.data("input");
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.tokens = args.dim("T");
   params.d = args.dim("d");
   params.dtype = args.dtype("input");
   args.run([&](cudaStream_t stream) { return launch_silu_and_mul(params, stream); });
-  return to_python(std::move(out));
+  return out;
 }
 
 constexpr FunctionSpec kGeluAndQuant = {
@@ -45,7 +45,7 @@ void gelu_and_quant(const Arguments& args) {
 
 }  // namespace
 
-void define_activation(py::module_& module) {
+void define_activation(Module& module) {
   define<kSiluAndMul>(module, silu_and_mul);
   define<kGeluAndQuant>(module, gelu_and_quant);
 }

@@ -1,16 +1,12 @@
-#include "csrc/bindings/arguments.h"
-
-#include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
-#include <torch/csrc/autograd/python_variable.h>
-
+#include "csrc/bindings/python.h"
+// Python's header comes before all others.
 #include <array>
-#include <atomic>
-#include <cmath>
-#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "config/built_archs.h"
+#include "csrc/bindings/functions.h"
 #include "csrc/common/device.h"
 
 namespace awq::bindings {
@@ -18,71 +14,127 @@ namespace {
 
 struct TypeName {
   Types type;
-  at::ScalarType scalar;
   const char* name;
+  int bytes;
 };
 
 constexpr TypeName kTypeNames[] = {
-    {kF16, at::kHalf, "float16"},   {kBF16, at::kBFloat16, "bfloat16"}, {kF32, at::kFloat, "float32"},
-    {kF64, at::kDouble, "float64"}, {kI8, at::kChar, "int8"},           {kI16, at::kShort, "int16"},
-    {kI32, at::kInt, "int32"},      {kI64, at::kLong, "int64"},
+    {kF16, "float16", 2}, {kBF16, "bfloat16", 2}, {kF32, "float32", 4}, {kF64, "float64", 8},
+    {kI8, "int8", 1},     {kI16, "int16", 2},     {kI32, "int32", 4},   {kI64, "int64", 8},
 };
-
-std::string type_name(at::ScalarType scalar) {
-  for (const TypeName& row : kTypeNames) {
-    if (row.scalar == scalar) return row.name;
-  }
-  std::string name = c10::toString(scalar);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
-}
-
-unsigned type_bit(at::ScalarType scalar) {
-  for (const TypeName& row : kTypeNames) {
-    if (row.scalar == scalar) return row.type;
-  }
-  return 0;
-}
 
 // The types of a set that this build has kernels for.
 unsigned built_types(unsigned types) { return AWQ_ENABLE_BF16 ? types : types & ~static_cast<unsigned>(kBF16); }
 
 // "float16 or bfloat16".
 std::string type_set(unsigned types) {
-  std::string text;
+  std::string names;
   for (const TypeName& row : kTypeNames) {
     if (!(types & row.type)) continue;
-    if (!text.empty()) text += " or ";
-    text += row.name;
+    if (!names.empty()) names += " or ";
+    names += row.name;
   }
-  return text;
+  return names;
 }
 
-std::string list(at::IntArrayRef values) {
-  std::ostringstream text;
-  text << '[';
-  for (size_t i = 0; i < values.size(); ++i) text << (i ? ", " : "") << values[i];
-  text << ']';
-  return text.str();
+std::string list(const int64_t* values, int count) {
+  std::string items = "[";
+  for (int i = 0; i < count; ++i) items += text(i ? ", " : "", values[i]);
+  return items + ']';
 }
 
 std::string shape_text(const ArgumentSpec& spec) {
-  std::string text(spec.shape_text);
-  for (size_t i = text.find(' '); i != std::string::npos; i = text.find(' ', i + 2)) text.replace(i, 1, ", ");
-  return "[" + text + "]";
+  std::string shape(spec.shape_text);
+  for (size_t i = shape.find(' '); i != std::string::npos; i = shape.find(' ', i + 2)) shape.replace(i, 1, ", ");
+  return "[" + shape + "]";
 }
 
-bool rows_contiguous(const at::Tensor& tensor) {
-  if (tensor.numel() == 0) return true;
+// Whether the innermost `count` dimensions lie in memory without gaps.
+bool inner_contiguous(const TensorView& view, int count) {
+  if (view.elements() == 0) return true;
   int64_t stride = 1;
-  for (int64_t i = tensor.dim() - 1; i >= 0 && i >= tensor.dim() - 2; --i) {
-    if (tensor.size(i) != 1 && tensor.stride(i) != stride) return false;
-    stride *= tensor.size(i);
+  for (int i = view.dim - 1; i >= 0 && i >= view.dim - count; --i) {
+    if (view.size(i) != 1 && view.stride(i) != stride) return false;
+    stride *= view.size(i);
   }
   return true;
 }
 
-// ---- architectures ----
+// ---- Python values in words ----
+
+std::string utf8(PyObject* string) {
+  const char* bytes = string ? PyUnicode_AsUTF8AndSize(string, nullptr) : nullptr;
+  if (!bytes) {
+    PyErr_Clear();
+    return "?";
+  }
+  return bytes;
+}
+
+std::string repr(PyObject* value) { return utf8(Reference(PyObject_Repr(value)).get()); }
+
+// str() of an attribute.
+std::string attribute(PyObject* value, const char* name) {
+  const Reference found(PyObject_GetAttrString(value, name));
+  const Reference string(found ? PyObject_Str(found.get()) : nullptr);
+  return utf8(string.get());
+}
+
+// An attribute of torch's, such as a dtype, without "torch." before it.
+std::string torch_attribute(PyObject* value, const char* name) {
+  constexpr std::string_view kPrefix = "torch.";
+  std::string string = attribute(value, name);
+  if (string.compare(0, kPrefix.size(), kPrefix) == 0) string.erase(0, kPrefix.size());
+  return string;
+}
+
+// The name of a value's type as Python's own messages have it.
+std::string python_type(PyObject* value) {
+  PyTypeObject* type = Py_TYPE(value);
+  std::string name = attribute(reinterpret_cast<PyObject*>(type), "__name__");
+  if (PyType_GetFlags(type) & Py_TPFLAGS_HEAPTYPE) return name;
+  const std::string module = attribute(reinterpret_cast<PyObject*>(type), "__module__");
+  return module == "builtins" ? name : module + "." + name;
+}
+
+// ---- devices ----
+
+std::string cuda_device(int index) { return text("cuda:", index); }
+
+// Makes a device current for this thread.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device) {
+    error_ = cudaGetDevice(&previous_);
+    if (error_ != cudaSuccess || previous_ == device) return;
+    error_ = cudaSetDevice(device);
+    changed_ = error_ == cudaSuccess;
+  }
+  ~DeviceGuard() {
+    if (changed_) cudaSetDevice(previous_);
+  }
+  DeviceGuard(const DeviceGuard&) = delete;
+  cudaError_t error() const { return error_; }
+
+ private:
+  int previous_ = 0;
+  bool changed_ = false;
+  cudaError_t error_ = cudaSuccess;
+};
+
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() { PyEval_RestoreThread(state_); }
+  WithoutGil(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+[[noreturn]] void throw_error(Error::Kind kind, const std::string& message) { throw Error(kind, message.c_str()); }
+[[noreturn]] void value_error(const std::string& message) { throw_error(Error::Kind::kValue, message); }
+[[noreturn]] void runtime_error(const std::string& message) { throw_error(Error::Kind::kRuntime, message); }
 
 bool built_for(int arch) {
   for (const BuiltArch& built : kBuiltArchs) {
@@ -98,82 +150,102 @@ bool built_for(int arch) {
   return false;
 }
 
-// The architecture of a device (90 for sm_90), asked for once; `name` is the function that asks, for the message.
-int device_arch(const at::Device& device, const char* name) {
-  constexpr size_t kMaxDevices = 64;
-  static std::array<std::atomic<int>, kMaxDevices> archs{};
-  const auto slot = static_cast<size_t>(device.index());
-  if (slot < kMaxDevices) {
-    if (const int arch = archs[slot].load(std::memory_order_relaxed)) return arch;
-  }
-  const c10::cuda::CUDAGuard guard(device);
+// The architecture of a device (90 for sm_90); `name` is the function that asks, for the message.
+int device_arch(int device, const char* name) {
   DeviceInfo info;
-  if (const cudaError_t error = current_device_info(&info); error != cudaSuccess) {
-    throw std::runtime_error(c10::str(name, ": cannot read ", device.str(), ": ", cudaGetErrorString(error)));
+  if (const cudaError_t error = device_info(device, &info); error != cudaSuccess) {
+    runtime_error(text(name, ": cannot read ", cuda_device(device), ": ", cudaGetErrorString(error)));
   }
-  if (slot < kMaxDevices) archs[slot].store(info.arch, std::memory_order_relaxed);
   return info.arch;
 }
 
 }  // namespace
 
+// ---- tensors ----
+
+int64_t TensorView::element_size() const {
+  for (const TypeName& row : kTypeNames) {
+    if (row.type == type) return row.bytes;
+  }
+  return 0;
+}
+
+int64_t TensorView::elements() const {
+  int64_t product = 1;
+  for (int i = 0; i < dim; ++i) product *= sizes[i];
+  return product;
+}
+
+bool TensorView::is_contiguous() const { return inner_contiguous(*this, dim); }
+
+Tensor::~Tensor() { Py_DecRef(object_); }
+
 // ---- table checks ----
 
-Arguments::Arguments(const FunctionSpec& spec, const py::handle* values) : spec_(spec) {
+Arguments::Arguments(const FunctionSpec& spec, PyObject* const* values, framework::Memory** memory)
+    : spec_(spec), memory_(memory), values_(values) {
   const size_t count = spec.count();
   for (size_t i = 0; i < count; ++i) check_type(i, values[i]);
   for (size_t i = 0; i < count; ++i) {
-    if (tensors_[i]) check_tensor(i);
+    if (views_[i].present) check_tensor(i);
   }
 }
 
-void Arguments::check_type(size_t i, py::handle value) {
+void Arguments::check_type(size_t i, PyObject* value) {
   const ArgumentSpec& spec = spec_.arguments[i];
-  values_[i] = value;
   const auto wrong = [&](const char* expected) {
-    throw py::type_error(std::string(spec_.name) + ": " + spec.name + " must be " + expected + ", got " +
-                         Py_TYPE(value.ptr())->tp_name);
+    throw_error(Error::Kind::kType,
+                text(spec_.name, ": ", spec.name, " must be ", expected, ", got ", python_type(value)));
   };
+  if (!value) {  // the default
+    reals_[i] = spec.default_value;
+    integers_[i] = static_cast<int64_t>(spec.default_value);
+    return;
+  }
   switch (spec.kind) {
     case Kind::kOptionalTensor:
-      if (value.is_none()) return;
+      if (value == Py_None) return;
       [[fallthrough]];
     case Kind::kTensor:
-      if (!THPVariable_Check(value.ptr())) {
+      if (!framework::view(value, &views_[i])) {
         wrong(spec.kind == Kind::kTensor ? "a torch.Tensor" : "a torch.Tensor or None");
       }
-      tensors_[i] = &THPVariable_Unpack(value.ptr());
+      views_[i].present = true;
       return;
     case Kind::kInt: {
-      if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr())) wrong("an int");
-      const py::object number = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
-      if (!number) throw py::error_already_set();
+      if (PyBool_Check(value) || !PyIndex_Check(value)) wrong("an int");
+      const Reference number(PyNumber_Index(value));
+      if (!number) throw PythonError();
       int overflow = 0;
-      integers_[i] = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
-      if (overflow) fail(spec.name, "fit into 64 bits");
+      integers_[i] = PyLong_AsLongLongAndOverflow(number.get(), &overflow);
+      if (overflow) fail(spec.name.data(), "fit into 64 bits");
       return;
     }
     case Kind::kFloat: {
       // Whatever converts to float, such as an int or a NumPy scalar; a tensor would have to be waited for.
-      const PyNumberMethods* number = Py_TYPE(value.ptr())->tp_as_number;
-      const bool converts = PyIndex_Check(value.ptr()) || (number && number->nb_float);
-      if (!converts || PyBool_Check(value.ptr()) || THPVariable_Check(value.ptr())) wrong("a float");
-      reals_[i] = PyFloat_AsDouble(value.ptr());
-      if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError)) {
-        PyErr_Clear();
-        fail(spec.name, "fit into a float");
+      if (!PyFloat_Check(value)) {
+        TensorView view;
+        const bool converts = PyIndex_Check(value) || PyType_GetSlot(Py_TYPE(value), Py_nb_float);
+        if (!converts || PyBool_Check(value) || framework::view(value, &view)) wrong("a float");
       }
-      if (PyErr_Occurred()) throw py::error_already_set();
-      return;
+      reals_[i] = PyFloat_AsDouble(value);
+      if (reals_[i] != -1.0 || !PyErr_Occurred()) return;
+      if (!PyErr_ExceptionMatches(PyExc_OverflowError)) throw PythonError();
+      PyErr_Clear();
+      fail(spec.name.data(), "fit into a float");
     }
     case Kind::kBool: {
-      const std::string_view type = Py_TYPE(value.ptr())->tp_name;
-      if (PyBool_Check(value.ptr()) || type == "numpy.bool" || type == "numpy.bool_") {
-        integers_[i] = PyObject_IsTrue(value.ptr());
+      if (PyBool_Check(value)) {
+        integers_[i] = value == Py_True;
         return;
       }
-      if (!PyLong_Check(value.ptr())) wrong("a bool");
-      integers_[i] = PyLong_AsLong(value.ptr());
+      const std::string type = python_type(value);
+      if (type == "numpy.bool" || type == "numpy.bool_") {
+        integers_[i] = PyObject_IsTrue(value);
+        return;
+      }
+      if (!PyLong_Check(value)) wrong("a bool");
+      integers_[i] = PyLong_AsLong(value);
       if (PyErr_Occurred()) PyErr_Clear();
       if (integers_[i] != 0 && integers_[i] != 1) wrong("a bool");
       return;
@@ -184,41 +256,38 @@ void Arguments::check_type(size_t i, py::handle value) {
 
 void Arguments::check_tensor(size_t i) {
   const ArgumentSpec& spec = spec_.arguments[i];
-  const at::Tensor& tensor = *tensors_[i];
-  if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized())
-    fail(spec.name, "be a dense tensor");
-  if (tensor.is_conj() || tensor.is_neg()) {
-    fail(spec.name, "hold its values as they are, not be a lazily negated or conjugated view", "; call resolve_neg()");
-  }
-
-  const unsigned type = type_bit(tensor.scalar_type());
-  if (spec.same_type_as) {
+  const TensorView& view = views_[i];
+  if (!view.dense) fail(spec.name.data(), "be a dense tensor");
+  if (!spec.same_type_as.empty()) {
     const size_t other = index(spec.same_type_as);
-    if (tensor.scalar_type() != tensors_[other]->scalar_type()) {
-      fail(spec.name, "be " + type_name(tensors_[other]->scalar_type()) + " " + shape_text(spec) + " as " +
-                          spec.same_type_as + " is");
+    if (view.type != views_[other].type) {
+      fail(spec.name.data(), text("be ", type_name(other), " ", shape_text(spec), " as ", spec.same_type_as, " is"));
     }
   } else {
     const unsigned built = built_types(spec.types);
-    if (!(type & built)) {
-      const char* cure = type & spec.types
+    if (!(view.type & built)) {
+      const char* cure = view.type & spec.types
                              ? "; this module was built without bfloat16 kernels, rebuild it with --//config:bf16=true"
                              : "";
-      fail(spec.name, "be " + type_set(built) + " " + shape_text(spec), cure);
+      fail(spec.name.data(), text("be ", type_set(built), " ", shape_text(spec)), cure);
     }
   }
-
-  if (!match_shape(spec, tensor)) {
-    fail(spec.name, "be " + type_name(tensor.scalar_type()) + " " + shape_text(spec) + bound_dims(spec));
+  // Such as the imaginary part of a conjugated complex tensor. (No complex type gets here.)
+  if (framework::is_negated(values_[i], view)) {
+    fail(spec.name.data(), "hold its values as they are, not be a lazily negated view", "; call resolve_neg()");
   }
-  if (spec.layout == Layout::kContiguous && !tensor.is_contiguous())
-    fail(spec.name, "be contiguous " + shape_text(spec));
-  if (spec.layout == Layout::kRows && !rows_contiguous(tensor)) {
-    fail(spec.name, "be " + shape_text(spec) + " with its last two dimensions contiguous");
+
+  if (!match_shape(spec, view))
+    fail(spec.name.data(), text("be ", type_name(i), " ", shape_text(spec), bound_dims(spec)));
+  if (spec.layout == Layout::kContiguous && !view.is_contiguous()) {
+    fail(spec.name.data(), "be contiguous " + shape_text(spec));
+  }
+  if (spec.layout == Layout::kRows && !inner_contiguous(view, 2)) {
+    fail(spec.name.data(), text("be ", shape_text(spec), " with its last two dimensions contiguous"));
   }
 }
 
-bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) {
+bool Arguments::match_shape(const ArgumentSpec& spec, const TensorView& view) {
   const Shape& shape = spec.shape;
   if (spec.reshaped) {
     int64_t elems = 1;
@@ -230,15 +299,15 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) 
         elems *= this->dim(dim.form == Dim::Form::kEllipsis ? "T" : dim.name) * dim.factor / dim.divisor;
       }
     }
-    return tensor.numel() == elems;
+    return view.elements() == elems;
   }
-  const auto rank = static_cast<size_t>(tensor.dim());
+  const auto rank = static_cast<size_t>(view.dim);
   size_t skipped = 0;  // dimensions of the tensor behind "..."
   if (shape.has_ellipsis()) {
     if (rank + 1 < shape.rank) return false;
     skipped = rank + 1 - shape.rank;
     int64_t product = 1;
-    for (size_t j = 0; j < skipped; ++j) product *= tensor.size(static_cast<int64_t>(j));
+    for (size_t j = 0; j < skipped; ++j) product *= view.sizes[j];
     if (const int64_t* tokens = find_dim("T")) {
       if (*tokens != product) return false;
     } else {
@@ -249,7 +318,7 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) 
   }
   for (size_t j = shape.has_ellipsis() ? 1 : 0; j < shape.rank; ++j) {
     const Dim& dim = shape.dims[j];
-    const int64_t size = tensor.size(static_cast<int64_t>(shape.has_ellipsis() ? j - 1 + skipped : j));
+    const int64_t size = view.sizes[shape.has_ellipsis() ? j - 1 + skipped : j];
     if (dim.form == Dim::Form::kConstant) {
       if (size != dim.factor) return false;
       continue;
@@ -266,157 +335,198 @@ bool Arguments::match_shape(const ArgumentSpec& spec, const at::Tensor& tensor) 
 
 const int64_t* Arguments::find_dim(std::string_view name) const {
   for (size_t i = 0; i < dim_count_; ++i) {
-    if (dims_[i].name == name) return &dims_[i].size;
+    if (same(dims_[i].name, name)) return &dims_[i].size;
   }
   return nullptr;
 }
 
 int64_t Arguments::dim(std::string_view name) const {
   const int64_t* size = find_dim(name);
-  TORCH_INTERNAL_ASSERT(size, spec_.name, " has no dimension ", std::string(name));
+  if (!size) runtime_error(text(spec_.name, " has no dimension ", name));
   return *size;
 }
 
 size_t Arguments::index(std::string_view name) const {
   const size_t i = spec_.index(name);
-  TORCH_INTERNAL_ASSERT(i < kMaxArguments, spec_.name, " has no argument ", std::string(name));
+  if (i >= kMaxArguments) runtime_error(text(spec_.name, " has no argument ", name));
   return i;
 }
 
 void Arguments::require_aligned(const char* name) const {
-  const at::Tensor* tensor = tensors_[index(name)];
+  const size_t i = index(name);
   constexpr uintptr_t kBytes = 16;
-  if (tensor && reinterpret_cast<uintptr_t>(tensor->data_ptr()) % kBytes != 0) {
-    throw py::value_error(std::string(spec_.name) + ": " + name +
-                          " must start at a multiple of 16 bytes, got a view with " + "storage offset " +
-                          std::to_string(tensor->storage_offset()) + " of " + type_name(tensor->scalar_type()) +
-                          "; pass a clone");
-  }
+  if (reinterpret_cast<uintptr_t>(views_[i].data) % kBytes == 0) return;
+  const Reference offset(PyObject_CallMethod(values_[i], "storage_offset", nullptr));
+  value_error(text(spec_.name, ": ", name, " must start at a multiple of 16 bytes, got a view with storage offset ",
+                   offset ? repr(offset.get()) : "?", " of ", type_name(i), "; pass a clone"));
 }
 
 // ---- messages ----
 
 // " with K = 4096, N = 512": the names in the argument's shape that earlier arguments gave a size.
 std::string Arguments::bound_dims(const ArgumentSpec& spec) const {
-  std::string text;
+  std::string names;
   for (size_t j = 0; j < spec.shape.rank; ++j) {
     const Dim& dim = spec.shape.dims[j];
     const std::string_view name = dim.form == Dim::Form::kEllipsis ? std::string_view("T") : dim.name;
-    for (size_t i = 0; i < dim_count_; ++i) {
-      if (dims_[i].name != name) continue;
-      text += text.empty() ? " with " : ", ";
-      text += dim.form == Dim::Form::kEllipsis ? "product of ..." : std::string(name);
-      text += " = " + std::to_string(dims_[i].size);
+    if (const int64_t* size = find_dim(name)) {
+      names += text(names.empty() ? " with " : ", ",
+                    dim.form == Dim::Form::kEllipsis ? std::string_view("product of ...") : name, " = ", *size);
     }
   }
-  return text;
+  return names;
+}
+
+std::string Arguments::type_name(size_t i) const {
+  for (const TypeName& row : kTypeNames) {
+    if (row.type == views_[i].type) return row.name;
+  }
+  return torch_attribute(values_[i], "dtype");
+}
+
+std::string Arguments::device_name(size_t i) const {
+  const int device = views_[i].device;
+  return device < 0 ? attribute(values_[i], "device") : cuda_device(device);
 }
 
 std::string Arguments::describe(size_t i) const {
-  if (!tensors_[i]) return py::str(py::repr(values_[i]));
-  const at::Tensor& tensor = *tensors_[i];
-  if (tensor.layout() != at::kStrided) return "a tensor of layout " + std::string(c10::str(tensor.layout()));
-  std::string text = type_name(tensor.scalar_type()) + " " + list(tensor.sizes());
-  if (!tensor.is_contiguous()) text += " with strides " + list(tensor.strides());
-  if (!tensor.is_cpu()) return text + " on " + tensor.device().str();
-  return text;
+  const TensorView& view = views_[i];
+  if (!view.present) return values_[i] ? repr(values_[i]) : "the default";
+  if (!view.dense) {
+    const std::string layout = torch_attribute(values_[i], "layout");
+    if (layout != "strided") return "a tensor of layout " + layout;
+    return attribute(values_[i], "is_nested") == "True" ? "a nested tensor" : "a quantized tensor";
+  }
+  std::string words = type_name(i) + " " + list(view.sizes, view.dim);
+  if (!view.is_contiguous()) words += " with strides " + list(view.strides, view.dim);
+  const std::string device = device_name(i);
+  if (device != "cpu") words += " on " + device;
+  return words;
 }
 
 void Arguments::fail(const char* name, const std::string& expected, const char* cure) const {
-  throw py::value_error(std::string(spec_.name) + ": " + name + " must " + expected + ", got " + describe(index(name)) +
-                        cure);
+  value_error(text(spec_.name, ": ", name, " must ", expected, ", got ", describe(index(name)), cure));
 }
 
 // ---- devices ----
 
 void Arguments::check_device() const {
-  if (device_checked_) return;
-  const at::Tensor* first = nullptr;
+  if (device_ >= 0) return;
+  const size_t count = spec_.count();
+  size_t first = count;
   bool bf16 = false;
-  for (size_t i = 0; i < spec_.count(); ++i) {
-    if (!tensors_[i]) continue;
-    const char* name = spec_.arguments[i].name;
-    if (!tensors_[i]->is_cuda()) {
-      throw py::value_error(std::string(spec_.name) + ": " + name + " must be on a CUDA device, got a tensor on " +
-                            tensors_[i]->device().str());
+  for (size_t i = 0; i < count; ++i) {
+    const TensorView& view = views_[i];
+    if (!view.present) continue;
+    const char* name = spec_.arguments[i].name.data();
+    if (view.device < 0) {
+      value_error(text(spec_.name, ": ", name, " must be on a CUDA device, got a tensor on ", device_name(i)));
     }
     // Fake tensors and wrapper subclasses get this far, and a kernel would read address zero.
-    if (tensors_[i]->numel() > 0 && tensors_[i]->const_data_ptr() == nullptr) {
+    if (!view.data && view.elements() > 0) {
       fail(name, "have memory of its own", "; to trace or wrap the call use torch.ops.awq (awq_kernels.ops)");
     }
-    bf16 = bf16 || tensors_[i]->scalar_type() == at::kBFloat16;
-    if (!first) {
-      first = tensors_[i];
-    } else if (tensors_[i]->device() != first->device()) {
-      throw py::value_error(std::string(spec_.name) + ": " + name + " must be on " + first->device().str() + " as " +
-                            spec_.arguments[0].name + " is, got a tensor on " + tensors_[i]->device().str());
+    bf16 = bf16 || view.type == kBF16;
+    if (first == count) {
+      first = i;
+    } else if (view.device != views_[first].device) {
+      value_error(text(spec_.name, ": ", name, " must be on ", device_name(first), " as ", spec_.arguments[first].name,
+                       " is, got a tensor on ", device_name(i)));
     }
   }
 
-  const int arch = device_arch(first->device(), spec_.name);
+  const int device = views_[first].device;
+  const int arch = device_arch(device, spec_.name);
   if (!built_for(arch)) {
-    throw std::runtime_error(c10::str(spec_.name, ": ", first->device().str(), " is sm_", arch,
-                                      ", but this module was built for ", kBuiltArchList,
-                                      "; rebuild with --//config:cuda_archs=", arch));
+    runtime_error(text(spec_.name, ": ", cuda_device(device), " is sm_", arch, ", but this module was built for ",
+                       kBuiltArchList, "; rebuild with --//config:cuda_archs=", arch));
   }
   if (bf16 && arch < 80) {
-    throw py::value_error(c10::str(spec_.name, ": bfloat16 needs a GPU of sm_80 or newer, and ", first->device().str(),
-                                   " is sm_", arch, " (this module was built for ", kBuiltArchList, "); pass float16"));
+    value_error(text(spec_.name, ": bfloat16 needs a GPU of sm_80 or newer, and ", cuda_device(device), " is sm_", arch,
+                     " (this module was built for ", kBuiltArchList, "); pass float16"));
   }
-  device_checked_ = true;
+  device_ = device;
 }
 
-void Arguments::run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const {
+void Arguments::run_launch(cudaError_t (*launch)(void*, cudaStream_t), void* callee) const {
   check_device();
-  const at::Device device = tensors_[0]->device();
+  const cudaStream_t stream = framework::current_stream(device_);
   cudaError_t error = cudaSuccess;
   {
-    const c10::cuda::CUDAGuard guard(device);
-    const py::gil_scoped_release no_gil;
-    error = launch(c10::cuda::getCurrentCUDAStream(device.index()));
+    const WithoutGil without_gil;
+    const DeviceGuard guard(device_);
+    error = guard.error();
+    if (error == cudaSuccess) error = launch(callee, stream);
   }
-  if (error == cudaSuccess) {
-    // As after an in-place operation of PyTorch: autograd then notices if it still needs the old values.
-    for (size_t i = 0; i < spec_.count(); ++i) {
-      if (spec_.arguments[i].written && tensors_[i] && !tensors_[i]->is_inference()) {
-        tensors_[i]->unsafeGetTensorImpl()->bump_version();
-      }
-    }
-    return;
+  if (error != cudaSuccess) {
+    runtime_error(text(spec_.name, ": the launch on ", cuda_device(device_), " failed: ", cudaGetErrorName(error), ": ",
+                       cudaGetErrorString(error)));
   }
-  throw std::runtime_error(std::string(spec_.name) + ": the launch on " + device.str() +
-                           " failed: " + cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
+  std::array<PyObject*, kMaxArguments> written;
+  size_t count = 0;
+  for (size_t i = 0; i < spec_.count(); ++i) {
+    if (spec_.arguments[i].written && views_[i].present) written[count++] = values_[i];
+  }
+  if (count > 0) framework::bump_versions(written.data(), count);
 }
 
-// ---- tensors ----
-
-void* Arguments::data(std::string_view name) const {
-  const at::Tensor* tensor = tensors_[index(name)];
-  return tensor ? tensor->data_ptr() : nullptr;
-}
+// ---- what bindings read and make ----
 
 DType Arguments::dtype(std::string_view name) const {
-  switch (tensor(name).scalar_type()) {
-    case at::kHalf: return DType::kFloat16;
-    case at::kBFloat16: return DType::kBFloat16;
-    case at::kDouble: return DType::kFloat64;
+  switch (tensor(name).type) {
+    case kF16: return DType::kFloat16;
+    case kBF16: return DType::kBFloat16;
+    case kF64: return DType::kFloat64;
     default: return DType::kFloat32;  // the table admits no other type where a binding asks
   }
 }
 
-at::Tensor Arguments::empty(at::IntArrayRef sizes, at::ScalarType type) const {
-  return at::empty(sizes, at::TensorOptions().device(tensors_[0]->device()).dtype(type));
+Tensor Arguments::empty(const int64_t* sizes, int dim, std::string_view like, bool swapped) const {
+  constexpr int kMaxDim = 64;  // PyTorch's own
+  if (dim > kMaxDim) runtime_error(text(spec_.name, ": a result of ", dim, " dimensions"));
+  std::array<int64_t, kMaxDim> strides;
+  int64_t stride = 1;
+  for (int i = dim - 1; i >= 0; --i) {
+    const int from = swapped && i < 2 ? 1 - i : i;
+    strides[from] = stride;
+    stride *= sizes[from] > 1 ? sizes[from] : 1;
+  }
+  return framework::empty({sizes, strides.data(), dim, static_cast<Types>(tensor(like).type), device_}, memory_);
 }
 
-at::Tensor Arguments::empty_with_last(std::string_view name, int64_t last) const {
-  const at::Tensor& like = tensor(name);
-  std::vector<int64_t> sizes = like.sizes().vec();
+Tensor Arguments::empty_with_last(std::string_view name, int64_t last) const {
+  const TensorView& like = tensor(name);
+  std::vector<int64_t> sizes(like.sizes, like.sizes + like.dim);
   sizes.back() = last;
-  return empty(sizes, like.scalar_type());
+  return empty(sizes.data(), like.dim, name, false);
 }
 
-py::object to_python(at::Tensor tensor) {
-  return py::reinterpret_steal<py::object>(THPVariable_Wrap(std::move(tensor)));
+// ---- calls ----
+
+PyObject* call(const Function& function, PyObject* const* values, framework::Memory** memory) noexcept {
+  try {
+    const Arguments arguments(*function.spec, values, memory);
+    if (function.returns) {
+      Tensor result = function.returns(arguments);
+      return result.release();
+    }
+    function.writes(arguments);
+    Py_IncRef(Py_None);
+    return Py_None;
+  } catch (const PythonError&) {
+  } catch (const Error& error) {
+    constexpr auto type = [](Error::Kind kind) {
+      switch (kind) {
+        case Error::Kind::kType: return PyExc_TypeError;
+        case Error::Kind::kValue: return PyExc_ValueError;
+        default: return PyExc_RuntimeError;
+      }
+    };
+    PyErr_SetString(type(error.kind), error.what());
+  } catch (...) {
+    framework::set_error();
+  }
+  return nullptr;
 }
 
 // ---- docstrings ----
@@ -426,59 +536,53 @@ namespace {
 // "name(in_feats, eps=1e-06)": Python reads a signature followed by "--" as __text_signature__, for inspect and
 // stubtest.
 std::string signature(const FunctionSpec& spec) {
-  std::ostringstream text;
-  text << spec.name << '(';
+  std::string words = text(spec.name, "(");
   for (size_t i = 0; i < spec.count(); ++i) {
     const ArgumentSpec& argument = spec.arguments[i];
-    text << (i ? ", " : "") << argument.name;
+    words += text(i ? ", " : "", argument.name);
     if (!argument.has_default) continue;
     if (argument.kind == Kind::kBool) {
-      text << '=' << (argument.default_value != 0 ? "True" : "False");
+      words += argument.default_value != 0 ? "=True" : "=False";
     } else if (argument.kind == Kind::kInt) {
-      text << '=' << static_cast<int64_t>(argument.default_value);
+      words += text("=", static_cast<int64_t>(argument.default_value));
     } else {
-      text << '=' << std::string(py::repr(py::float_(argument.default_value)));
+      words += "=" + repr(Reference(PyFloat_FromDouble(argument.default_value)).get());
     }
   }
-  text << ")\n--\n\n";
-  return text.str();
+  return words + ")\n--\n\n";
 }
 
 }  // namespace
 
-std::string docstring(const FunctionSpec& spec) {
-  std::ostringstream text;
-  text << signature(spec) << spec.formula << "\n\nArgs:\n";
+const char* docstring(const FunctionSpec& spec) {
+  std::string words = text(signature(spec), spec.formula, "\n\nArgs:\n");
   for (size_t i = 0; i < spec.count(); ++i) {
     const ArgumentSpec& argument = spec.arguments[i];
-    text << "  " << argument.name << ": ";
+    words += text("  ", argument.name, ": ");
     switch (argument.kind) {
       case Kind::kTensor:
       case Kind::kOptionalTensor:
-        if (argument.same_type_as) {
-          text << "type of " << argument.same_type_as;
-        } else {
-          text << type_set(built_types(argument.types));
-        }
-        text << " " << shape_text(argument);
-        if (argument.layout == Layout::kStrided) text << ", any strides";
-        if (argument.reshaped) text << ", or any shape of as many elements";
-        if (argument.layout == Layout::kRows) text << ", any stride before the last two dimensions";
-        if (argument.kind == Kind::kOptionalTensor) text << ", or None";
-        if (argument.written) text << ", written";
+        words += argument.same_type_as.empty() ? type_set(built_types(argument.types))
+                                               : text("type of ", argument.same_type_as);
+        words += " " + shape_text(argument);
+        if (argument.layout == Layout::kStrided) words += ", any strides";
+        if (argument.reshaped) words += ", or any shape of as many elements";
+        if (argument.layout == Layout::kRows) words += ", any stride before the last two dimensions";
+        if (argument.kind == Kind::kOptionalTensor) words += ", or None";
+        if (argument.written) words += ", written";
         break;
-      case Kind::kInt: text << "int"; break;
-      case Kind::kFloat: text << "float"; break;
-      case Kind::kBool: text << "bool"; break;
+      case Kind::kInt: words += "int"; break;
+      case Kind::kFloat: words += "float"; break;
+      case Kind::kBool: words += "bool"; break;
       case Kind::kNone: break;
     }
-    if (*argument.meaning) text << "; " << argument.meaning;
-    text << ".\n";
+    if (*argument.meaning) words += text("; ", argument.meaning);
+    words += ".\n";
   }
-  text << "\nReturns:\n  " << spec.result << ".\n\n"
-       << "Raises:\n  TypeError, ValueError: an argument is not as above; the message names it.\n"
-       << "  RuntimeError: the GPU is not among those the module was built for, or the launch failed.\n";
-  return text.str();
+  words = text(words, "\nReturns:\n  ", spec.result, ".\n\n",
+               "Raises:\n  TypeError, ValueError: an argument is not as above; the message names it.\n",
+               "  RuntimeError: the GPU is not among those the module was built for, or the launch failed.\n");
+  return (new std::string(std::move(words)))->c_str();
 }
 
 }  // namespace awq::bindings

@@ -6,33 +6,46 @@
 // got ...".
 #pragma once
 
-#include <ATen/core/Tensor.h>
-#include <c10/util/FunctionRef.h>
-#include <c10/util/StringUtil.h>
 #include <cuda_runtime_api.h>
-#include <pybind11/pybind11.h>
 
 #include <array>
+#include <initializer_list>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
+#include <type_traits>
 
+#include "csrc/bindings/framework.h"
 #include "csrc/bindings/spec.h"
 #include "csrc/common/dtype.h"
 
 namespace awq::bindings {
 
-namespace py = pybind11;
+namespace detail {
+
+inline void append(std::string& text, std::string_view part) { text += part; }
+template <typename Number, typename = std::enable_if_t<std::is_integral_v<Number>>>
+void append(std::string& text, Number number) {
+  text += std::to_string(number);
+}
+
+}  // namespace detail
+
+// Texts and integers, one after the other.
+template <typename... Parts>
+std::string text(const Parts&... parts) {
+  std::string result;
+  (detail::append(result, parts), ...);
+  return result;
+}
 
 class Arguments {
  public:
-  // Takes the Python values in the spec's order and checks them against the spec. Throws TypeError or ValueError.
-  // The values must outlive this.
-  Arguments(const FunctionSpec& spec, const py::handle* values);
+  // Takes the Python values in the spec's order, null for a default, and checks them against the spec. Throws Error.
+  // The values must outlive this. `memory` is what the framework keeps for the function.
+  Arguments(const FunctionSpec& spec, PyObject* const* values, framework::Memory** memory);
 
-  const at::Tensor& tensor(std::string_view name) const { return *tensors_[index(name)]; }
-  void* data(std::string_view name) const;  // nullptr for an optional tensor that is None
+  const TensorView& tensor(std::string_view name) const { return views_[index(name)]; }
+  void* data(std::string_view name) const { return tensor(name).data; }  // null for an optional tensor that is None
   DType dtype(std::string_view name) const;
   int64_t integer(std::string_view name) const { return integers_[index(name)]; }
   double real(std::string_view name) const { return reals_[index(name)]; }
@@ -45,7 +58,7 @@ class Arguments {
   // ...".
   template <typename... Parts>
   void require(bool condition, const char* name, const Parts&... expected) const {
-    if (!condition) fail(name, c10::str(expected...));
+    if (!condition) fail(name, text(expected...));
   }
 
   // Kernels read some tensors in 16-byte pieces: a view that starts between two of them is refused.
@@ -53,26 +66,38 @@ class Arguments {
 
   // Checks devices and architecture, makes the tensors' device current and calls `launch` with its current stream and
   // without the GIL; an error that it returns is thrown as RuntimeError.
-  void run(c10::function_ref<cudaError_t(cudaStream_t)> launch) const;
+  template <typename Launch>
+  void run(Launch&& launch) const {
+    using Callee = std::remove_reference_t<Launch>;
+    run_launch([](void* callee, cudaStream_t stream) { return (*static_cast<Callee*>(callee))(stream); },
+               const_cast<std::remove_const_t<Callee>*>(&launch));
+  }
 
   // Scratch memory beside the first argument, for use in run(): torch's allocator hands it on in stream order. Nothing
   // is allocated, and the address is null, where no bytes are needed: most calls, and allocating takes a microsecond.
   class Workspace {
    public:
     Workspace(const Arguments& arguments, size_t bytes) {
-      if (bytes > 0) tensor_ = arguments.empty({static_cast<int64_t>(bytes)}, at::kByte);
+      if (bytes > 0) scratch_ = framework::allocate(bytes, arguments.device_);
     }
-    void* data() const { return tensor_.defined() ? tensor_.data_ptr() : nullptr; }
+    Workspace(const Workspace&) = delete;
+    ~Workspace() {
+      if (scratch_.owner) framework::free(scratch_);
+    }
+    void* data() const { return scratch_.data; }
 
    private:
-    at::Tensor tensor_;
+    framework::Scratch scratch_;
   };
 
-  // An uninitialized tensor beside the first argument. Valid after check_device().
-  at::Tensor empty(at::IntArrayRef sizes, at::ScalarType type) const;
+  // An uninitialized tensor beside the first argument, of the type that tensor `like` has; `swapped` lays it out in
+  // memory as if its first two dimensions were the other way round. Valid after check_device().
+  Tensor empty(std::initializer_list<int64_t> sizes, std::string_view like, bool swapped = false) const {
+    return empty(sizes.begin(), static_cast<int>(sizes.size()), like, swapped);
+  }
 
   // The result of a function that returns [..., last]: leading dimensions and type as tensor `name` has them.
-  at::Tensor empty_with_last(std::string_view name, int64_t last) const;
+  Tensor empty_with_last(std::string_view name, int64_t last) const;
 
   // Checks that all tensors are on one CUDA device that this module has code for. run() does it too; a binding that
   // allocates its result before calls it first.
@@ -80,13 +105,18 @@ class Arguments {
 
  private:
   size_t index(std::string_view name) const;
-  void check_type(size_t i, py::handle value);
+  bool is_tensor(size_t i) const;
+  void check_type(size_t i, PyObject* value);
   void check_tensor(size_t i);
-  bool match_shape(const ArgumentSpec& spec, const at::Tensor& tensor);
+  bool match_shape(const ArgumentSpec& spec, const TensorView& view);
   const int64_t* find_dim(std::string_view name) const;
   std::string bound_dims(const ArgumentSpec& spec) const;
+  std::string type_name(size_t i) const;
+  std::string device_name(size_t i) const;
   std::string describe(size_t i) const;
   [[noreturn]] void fail(const char* name, const std::string& expected, const char* cure = "") const;
+  Tensor empty(const int64_t* sizes, int dim, std::string_view like, bool swapped) const;
+  void run_launch(cudaError_t (*launch)(void*, cudaStream_t), void* callee) const;
 
   struct BoundDim {
     std::string_view name;
@@ -94,57 +124,17 @@ class Arguments {
   };
 
   const FunctionSpec& spec_;
-  std::array<const at::Tensor*, kMaxArguments> tensors_{};
+  framework::Memory** const memory_;
+  PyObject* const* const values_;
+  std::array<TensorView, kMaxArguments> views_{};
   std::array<int64_t, kMaxArguments> integers_{};
   std::array<double, kMaxArguments> reals_{};
-  std::array<py::handle, kMaxArguments> values_{};
   std::array<BoundDim, 16> dims_{};
   size_t dim_count_ = 0;
-  mutable bool device_checked_ = false;
+  mutable int device_ = -1;  // index of the tensors' CUDA device, once it is checked
 };
 
-// Formula, arguments and result of a function, in words: its docstring.
-std::string docstring(const FunctionSpec& spec);
-
-namespace detail {
-
-template <const FunctionSpec& kSpec, size_t kIndex>
-auto python_argument() {
-  constexpr const ArgumentSpec& argument = kSpec.arguments[kIndex];
-  if constexpr (!argument.has_default) {
-    return py::arg(argument.name);
-  } else if constexpr (argument.kind == Kind::kBool) {
-    return py::arg_v(argument.name, argument.default_value != 0);
-  } else if constexpr (argument.kind == Kind::kInt) {
-    return py::arg_v(argument.name, static_cast<int64_t>(argument.default_value));
-  } else {
-    return py::arg_v(argument.name, argument.default_value);
-  }
-}
-
-template <size_t>
-using Value = py::object;
-
-template <const FunctionSpec& kSpec, typename Function, size_t... kIndices>
-void define(py::module_& module, Function function, std::index_sequence<kIndices...>) {
-  module.def(
-      kSpec.name,
-      [function](const Value<kIndices>&... values) {
-        const std::array<py::handle, sizeof...(kIndices)> handles{values...};
-        return function(Arguments(kSpec, handles.data()));
-      },
-      python_argument<kSpec, kIndices>()..., docstring(kSpec).c_str());
-}
-
-}  // namespace detail
-
-// Adds a function to the module: `function` takes the checked Arguments and returns void or py::object.
-template <const FunctionSpec& kSpec, typename Function>
-void define(py::module_& module, Function function) {
-  detail::define<kSpec>(module, function, std::make_index_sequence<kSpec.count()>());
-}
-
-// Hands a tensor to Python.
-py::object to_python(at::Tensor tensor);
+// Formula, arguments and result of a function, in words: its docstring, which is kept for ever. Needs the GIL.
+const char* docstring(const FunctionSpec& spec);
 
 }  // namespace awq::bindings

@@ -8,6 +8,9 @@
 namespace awq::bindings {
 namespace {
 
+#define AWQ_TEXT_OF(...) #__VA_ARGS__
+#define AWQ_TEXT(...) AWQ_TEXT_OF(__VA_ARGS__)
+
 constexpr FunctionSpec kSingleQueryAttention = {
     "single_query_attention",
     "Attention of one new token per sequence against a circular key-value cache.\n\n"
@@ -15,7 +18,7 @@ constexpr FunctionSpec kSingleQueryAttention = {
     "into slot\n"
     "t % L of the caches and attends to positions max(0, t + 1 - L) .. t with scale 1 / sqrt(D), softmax in float32.",
     "Tensor [B, H, D], type of q",
-    {tensor("q", kFloating, "B H D", "D is 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256", Layout::kRows),
+    {tensor("q", kFloating, "B H D", "D is one of " AWQ_TEXT(AWQ_HEAD_DIMS), Layout::kRows),
      tensor_like("k", "q", "B Hk D", "H a multiple of Hk", Layout::kRows),
      tensor_like("v", "q", "B Hk D", "", Layout::kRows),
      written(tensor_like("k_cache", "q", "B Hk Dx L x", "x = 8 elements of 16 bits or 4 of float32; Dx = D / x")),
@@ -28,13 +31,12 @@ constexpr FunctionSpec kSingleQueryAttention = {
      scalar("rotary_scale", Kind::kFloat, "factor on the position", 1.0),
      scalar("neox_rotary_style", Kind::kBool, "halves of a head instead of neighbouring pairs", 1)}};
 
-py::object attention(const Arguments& args) {
+Tensor attention(const Arguments& args) {
   const int64_t head_dim = args.dim("D"), heads = args.dim("H"), kv_heads = args.dim("Hk"), length = args.dim("L");
   const int64_t x = args.tensor("q").element_size() == 2 ? 8 : 4;
-  constexpr int64_t kHeadDims[] = {32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256};
   bool known = false;
   for (const int64_t d : kHeadDims) known = known || d == head_dim;
-  args.require(known, "q", "have D of 32, 48, 64, 80, 96, 112, 128, 160, 192, 224 or 256");
+  args.require(known, "q", "have D of " AWQ_TEXT(AWQ_HEAD_DIMS));
   args.require(heads > 0, "q", "have H > 0");
   args.require(kv_heads > 0 && heads % kv_heads == 0, "k", "have Hk that divides H = ", heads);
   args.require(args.dim("x") == x && args.dim("Dx") == head_dim / x, "k_cache", "be [B, Hk, ", head_dim / x, ", L, ", x,
@@ -51,9 +53,9 @@ py::object attention(const Arguments& args) {
   args.require(rotary_dim == 0 || args.real("rotary_base") > 0, "rotary_base", "be positive");
 
   args.check_device();
-  at::Tensor out = args.empty({args.dim("B"), heads, head_dim}, args.tensor("q").scalar_type());
+  Tensor out = args.empty({args.dim("B"), heads, head_dim}, "q");
   SingleQueryAttentionParams params{};
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.q = args.data("q");
   params.k = args.data("k");
   params.v = args.data("v");
@@ -76,14 +78,16 @@ py::object attention(const Arguments& args) {
   params.rotary_scale = args.real("rotary_scale");
   params.neox_rotary_style = args.flag("neox_rotary_style");
   args.run([&](cudaStream_t stream) {
-    const Arguments::Workspace workspace(args, single_query_attention_workspace_bytes(params));
-    return single_query_attention(params, workspace.data(), stream);
+    SingleQueryAttentionPlan plan;
+    if (const cudaError_t error = plan_single_query_attention(params, &plan); error != cudaSuccess) return error;
+    const Arguments::Workspace workspace(args, plan.workspace_bytes);
+    return launch_single_query_attention(params, plan, workspace.data(), stream);
   });
-  return to_python(std::move(out));
+  return out;
 }
 
 }  // namespace
 
-void define_attention(py::module_& module) { define<kSingleQueryAttention>(module, attention); }
+void define_attention(Module& module) { define<kSingleQueryAttention>(module, attention); }
 
 }  // namespace awq::bindings

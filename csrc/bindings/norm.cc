@@ -84,7 +84,7 @@ void rms_norm_general(const Arguments& args) {
 
 }  // namespace
 
-void define_norm(py::module_& module) {
+void define_norm(Module& module) {
   define<kLayerNormForward>(module, layernorm_forward);
   define<kFusedAddRmsNorm>(module, fused_add_rms_norm);
   define<kRmsNormGeneral>(module, rms_norm_general);

@@ -26,6 +26,6 @@ void invoke_quant(const Arguments& args) {
 
 }  // namespace
 
-void define_quantization(py::module_& module) { define<kInvokeQuant>(module, invoke_quant); }
+void define_quantization(Module& module) { define<kInvokeQuant>(module, invoke_quant); }
 
 }  // namespace awq::bindings

@@ -21,7 +21,7 @@ constexpr FunctionSpec kRotaryNeox = {
                  "rot_dim / 2 cosines, then as many sines; rot_dim even and at most head_size")}};
 
 // The stride from one token to the next; -1 where the tokens are not evenly spaced.
-int64_t token_stride(const at::Tensor& tensor) {
+int64_t token_stride(const TensorView& tensor) {
   const int64_t b = tensor.size(0), s = tensor.size(1);
   if (s > 1 && b > 1 && tensor.stride(0) != s * tensor.stride(1)) return -1;
   return s > 1 ? tensor.stride(1) : tensor.stride(0);
@@ -67,20 +67,19 @@ constexpr FunctionSpec kRopeWithPos = {
      tensor("freqs", kF32, "... d2", "angles in radians, s * b rows; d2 even and at most d"),
      scalar("transpose_output_memory", Kind::kBool, "the result's order in memory")}};
 
-py::object rope_with_pos(const Arguments& args) {
+Tensor rope_with_pos(const Arguments& args) {
   const int64_t s = args.dim("s"), b = args.dim("b"), h = args.dim("h"), d = args.dim("d"), d2 = args.dim("d2");
   args.require(args.dim("T") == s * b, "freqs", "have s * b = ", s * b, " rows");
   args.require(d2 % 2 == 0 && d2 <= d, "freqs", "have d2 even and at most d = ", d);
 
   args.check_device();
-  const at::Tensor& input = args.tensor("input");
+  const TensorView& input = args.tensor("input");
   const bool transpose = args.flag("transpose_output_memory");
-  at::Tensor out =
-      transpose ? args.empty({b, s, h, d}, input.scalar_type()) : args.empty({s, b, h, d}, input.scalar_type());
+  Tensor out = args.empty({s, b, h, d}, "input", transpose);
   RopeWithPosParams params{};
-  params.input = input.data_ptr();
+  params.input = input.data;
   params.freqs = static_cast<const float*>(args.data("freqs"));
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.s = s;
   params.b = b;
   params.h = h;
@@ -93,12 +92,12 @@ py::object rope_with_pos(const Arguments& args) {
   params.transpose_output_memory = transpose;
   params.dtype = args.dtype("input");
   args.run([&](cudaStream_t stream) { return launch_rope_with_pos(params, stream); });
-  return to_python(transpose ? out.transpose(0, 1) : std::move(out));
+  return out;
 }
 
 }  // namespace
 
-void define_rope(py::module_& module) {
+void define_rope(Module& module) {
   define<kRotaryNeox>(module, rotary_neox);
   define<kRopeWithPos>(module, rope_with_pos);
 }

@@ -97,10 +97,10 @@ constexpr Shape parse_shape(std::string_view text) {
 }  // namespace detail
 
 struct ArgumentSpec {
-  const char* name = nullptr;
+  std::string_view name;  // of a literal, so that data() ends in a zero
   Kind kind = Kind::kNone;
-  unsigned types = 0;                  // for tensors: the set of types
-  const char* same_type_as = nullptr;  // for tensors: an earlier tensor whose type this one has
+  unsigned types = 0;             // for tensors: the set of types
+  std::string_view same_type_as;  // for tensors: an earlier tensor whose type this one has
   std::string_view shape_text;
   Shape shape{};
   Layout layout = Layout::kContiguous;
@@ -111,7 +111,7 @@ struct ArgumentSpec {
   double default_value = 0;  // of kInt, kFloat and kBool; an optional tensor's is None
 };
 
-constexpr ArgumentSpec tensor(const char* name, unsigned types, std::string_view shape, const char* meaning,
+constexpr ArgumentSpec tensor(std::string_view name, unsigned types, std::string_view shape, const char* meaning,
                               Layout layout = Layout::kContiguous) {
   ArgumentSpec spec;
   spec.name = name;
@@ -125,8 +125,8 @@ constexpr ArgumentSpec tensor(const char* name, unsigned types, std::string_view
 }
 
 // A tensor of the type that the tensor `other` has.
-constexpr ArgumentSpec tensor_like(const char* name, const char* other, std::string_view shape, const char* meaning,
-                                   Layout layout = Layout::kContiguous) {
+constexpr ArgumentSpec tensor_like(std::string_view name, std::string_view other, std::string_view shape,
+                                   const char* meaning, Layout layout = Layout::kContiguous) {
   ArgumentSpec spec = tensor(name, 0, shape, meaning, layout);
   spec.same_type_as = other;
   return spec;
@@ -148,7 +148,7 @@ constexpr ArgumentSpec optional(ArgumentSpec spec) {
   return spec;
 }
 
-constexpr ArgumentSpec scalar(const char* name, Kind kind, const char* meaning) {
+constexpr ArgumentSpec scalar(std::string_view name, Kind kind, const char* meaning) {
   ArgumentSpec spec;
   spec.name = name;
   spec.kind = kind;
@@ -156,11 +156,20 @@ constexpr ArgumentSpec scalar(const char* name, Kind kind, const char* meaning) 
   return spec;
 }
 
-constexpr ArgumentSpec scalar(const char* name, Kind kind, const char* meaning, double default_value) {
+constexpr ArgumentSpec scalar(std::string_view name, Kind kind, const char* meaning, double default_value) {
   ArgumentSpec spec = scalar(name, kind, meaning);
   spec.has_default = true;
   spec.default_value = default_value;
   return spec;
+}
+
+// Whether two names are the same. Names are looked up on every call and are short: a loop beats strlen and memcmp.
+constexpr bool same(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
 }
 
 struct FunctionSpec {
@@ -177,7 +186,7 @@ struct FunctionSpec {
 
   constexpr size_t index(std::string_view name) const {
     for (size_t i = 0; i < count(); ++i) {
-      if (name == arguments[i].name) return i;
+      if (same(name, arguments[i].name)) return i;
     }
     return kMaxArguments;
   }

@@ -11,20 +11,20 @@ namespace {
 // What set_constant_weights() was last told.
 std::atomic<bool> constant_weights{false};
 
-constexpr const char* kSetConstantWeights = R"(set_constant_weights(constant)
+constexpr FunctionSpec kSetConstantWeights = {
+    "set_constant_weights",
+    "Whether 4-bit products may load weights before the kernel before them in the stream has ended.\n\n"
+    "Until it is told otherwise, a product assumes that this kernel may be the one that writes its weights, scales or "
+    "zero points.\n"
+    "With `constant` true, products of few rows load them ahead, on GPUs with programmatic launch (sm_90 and newer).\n"
+    "Set it once weights are loaded, and to false before they are changed again.\n"
+    "A CUDA graph keeps what held when it was captured.",
+    "None",
+    {scalar("constant", Kind::kBool, "for all threads and devices of the process")}};
 
-Whether 4-bit products may load weights before the kernel before them in the stream has ended.
-
-Until it is told otherwise, a product assumes that this kernel may be the one that writes its weights, scales or zero
-points. With `constant` true, products of few rows load them ahead, on GPUs with programmatic launch (sm_90 and newer).
-Set it once weights are loaded, and to false before they are changed again. A CUDA graph keeps what held when it was
-captured.
-
-Args:
-  constant: bool, for all threads and devices of the process.
-
-Returns:
-  None)";
+void set_constant_weights(const Arguments& args) {
+  constant_weights.store(args.flag("constant"), std::memory_order_relaxed);
+}
 
 // Scales and zero points come in as many rows (v2) or columns (v1) as there are groups, rounded up.
 constexpr int64_t padded_groups(int64_t k, int64_t group_size) {
@@ -65,7 +65,7 @@ constexpr FunctionSpec kGemmV2 = {
      tensor_like("scales", "in_feats", "P N", "P tells G: K/G rounded up to 8 (G = 128), 16 (G = 64) or 32 (G = 32)"),
      tensor_like("zeros", "in_feats", "P N", "-scale * zero point, padded as the scales")}};
 
-py::object run_v2(const Arguments& args, const char* scales, int64_t group_size) {
+Tensor run_v2(const Arguments& args, const char* scales, int64_t group_size) {
   const int64_t k = args.dim("K");
   args.require(k > 0 && k % 64 == 0 && k % group_size == 0, "in_feats",
                "have K a positive multiple of 64 and of G = ", group_size);
@@ -74,13 +74,13 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   for (const char* name : {"in_feats", "kernel", scales, "zeros"}) args.require_aligned(name);
 
   args.check_device();
-  at::Tensor out = args.empty_with_last("in_feats", args.dim("N"));
+  Tensor out = args.empty_with_last("in_feats", args.dim("N"));
   W4A16V2Params params{};
   params.in = args.data("in_feats");
   params.weights = static_cast<const int16_t*>(args.data("kernel"));
   params.scales = args.data(scales);
   params.zeros = args.data("zeros");
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.m = args.dim("T");
   params.n = args.dim("N");
   params.k = k;
@@ -89,15 +89,14 @@ py::object run_v2(const Arguments& args, const char* scales, int64_t group_size)
   params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
-    if (const cudaError_t error = w4a16_v2_plan(params, &plan); error != cudaSuccess) return error;
+    if (const cudaError_t error = plan_w4a16_v2(params, &plan); error != cudaSuccess) return error;
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
-    params.workspace = workspace.data();
-    return w4a16_v2(params, plan, stream);
+    return launch_w4a16_v2(params, plan, workspace.data(), stream);
   });
-  return to_python(std::move(out));
+  return out;
 }
 
-py::object gemv_v2(const Arguments& args) {
+Tensor gemv_v2(const Arguments& args) {
   for (const auto& [name, dim] : {std::pair{"m", "T"}, {"n", "N"}, {"k", "K"}}) {
     args.require(args.integer(name) == args.dim(dim), name, "be ", args.dim(dim), ", as the tensors have");
   }
@@ -107,7 +106,7 @@ py::object gemv_v2(const Arguments& args) {
   return run_v2(args, "scaling_factors", group_size);
 }
 
-py::object gemm_v2(const Arguments& args) {
+Tensor gemm_v2(const Arguments& args) {
   // The padded counts of the three group sizes differ for every K, so the shape is unambiguous among them.
   const int64_t k = args.dim("K");
   for (const int64_t group_size : {128, 64, 32}) {
@@ -115,7 +114,7 @@ py::object gemm_v2(const Arguments& args) {
   }
   args.require(false, "scales", "have P = ", padded_groups(k, 128), " (G = 128), ", padded_groups(k, 64),
                " (G = 64) or ", padded_groups(k, 32), " (G = 32) for K = ", k);
-  return py::none();
+  return Tensor();
 }
 
 // ---- layout v1 ----
@@ -141,7 +140,7 @@ constexpr FunctionSpec kGemmV1 = {
     {kGemvV1.arguments[0], kGemvV1.arguments[1], kGemvV1.arguments[2], kGemvV1.arguments[3], kGemvV1.arguments[4],
      scalar("split_k_iters", Kind::kInt, "a hint for splitting K, which this implementation chooses itself")}};
 
-py::object run_v1(const Arguments& args) {
+Tensor run_v1(const Arguments& args) {
   const int64_t k = args.dim("K");
   const int64_t group_size = args.integer("group_size");
   args.require(group_size == 64 || (group_size > 0 && group_size % 128 == 0), "group_size",
@@ -152,13 +151,13 @@ py::object run_v1(const Arguments& args) {
   for (const char* name : {"in_feats", "kernel", "scaling_factors", "zeros"}) args.require_aligned(name);
 
   args.check_device();
-  at::Tensor out = args.empty_with_last("in_feats", args.dim("N"));
+  Tensor out = args.empty_with_last("in_feats", args.dim("N"));
   W4A16V1Params params{};
   params.in = args.data("in_feats");
   params.weights = static_cast<const int32_t*>(args.data("kernel"));
   params.scales = args.data("scaling_factors");
   params.zeros = static_cast<const int32_t*>(args.data("zeros"));
-  params.out = out.data_ptr();
+  params.out = out.data();
   params.m = args.dim("M");
   params.n = args.dim("N");
   params.k = k;
@@ -168,29 +167,26 @@ py::object run_v1(const Arguments& args) {
   params.constant_weights = constant_weights.load(std::memory_order_relaxed);
   args.run([&](cudaStream_t stream) {
     W4A16Plan plan;
-    if (const cudaError_t error = w4a16_v1_plan(params, &plan); error != cudaSuccess) return error;
+    if (const cudaError_t error = plan_w4a16_v1(params, &plan); error != cudaSuccess) return error;
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
-    params.workspace = workspace.data();
-    return w4a16_v1(params, plan, stream);
+    return launch_w4a16_v1(params, plan, workspace.data(), stream);
   });
-  return to_python(std::move(out));
+  return out;
 }
 
-py::object gemm_v1(const Arguments& args) {
+Tensor gemm_v1(const Arguments& args) {
   args.require(args.integer("split_k_iters") > 0, "split_k_iters", "be positive");
   return run_v1(args);
 }
 
 }  // namespace
 
-void define_w4a16(py::module_& module) {
+void define_w4a16(Module& module) {
   define<kGemvV2>(module, gemv_v2);
   define<kGemmV2>(module, gemm_v2);
   define<kGemvV1>(module, run_v1);
   define<kGemmV1>(module, gemm_v1);
-  module.def(
-      "set_constant_weights", [](bool constant) { constant_weights.store(constant, std::memory_order_relaxed); },
-      py::arg("constant"), kSetConstantWeights);
+  define<kSetConstantWeights>(module, set_constant_weights);
 }
 
 }  // namespace awq::bindings

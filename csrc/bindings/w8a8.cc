@@ -36,7 +36,7 @@ void run_gemm(const Arguments& args, const void* bias) {
   params.k = args.dim("K");
   args.run([&](cudaStream_t stream) {
     W8A8Plan plan;
-    if (const cudaError_t error = w8a8_gemm_plan(params, &plan); error != cudaSuccess) return error;
+    if (const cudaError_t error = plan_w8a8_gemm(params, &plan); error != cudaSuccess) return error;
     const Arguments::Workspace workspace(args, plan.workspace_bytes);
     return launch_w8a8_gemm(params, plan, workspace.data(), stream);
   });
@@ -44,7 +44,7 @@ void run_gemm(const Arguments& args, const void* bias) {
 
 }  // namespace
 
-void define_w8a8(py::module_& module) {
+void define_w8a8(Module& module) {
   define<kGemm>(module, [](const Arguments& args) { run_gemm(args, nullptr); });
   define<kGemmBias>(module, [](const Arguments& args) { run_gemm(args, args.data("bias")); });
 }

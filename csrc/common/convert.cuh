@@ -64,6 +64,20 @@ __device__ __forceinline__ uint32_t narrow_pair<__nv_bfloat16>(float x, float y)
 }
 #endif
 
+// The value of an element given as its bits.
+template <typename T>
+__device__ __forceinline__ float widen_bits(uint16_t bits);
+template <>
+__device__ __forceinline__ float widen_bits<__half>(uint16_t bits) {
+  return __half2float(__ushort_as_half(bits));
+}
+#if AWQ_ENABLE_BF16
+template <>
+__device__ __forceinline__ float widen_bits<__nv_bfloat16>(uint16_t bits) {
+  return __uint_as_float(bits << 16);
+}
+#endif
+
 // The value to convert so that finite results of type T stay finite. Only fp16's range ends where activations may
 // reach: for it finite values are clamped to +-65504, infinities and NaN are kept.
 template <typename T>

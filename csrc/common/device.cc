@@ -18,7 +18,7 @@ std::array<Slot, kMaxDevices> slots;
 
 cudaError_t query(int device, DeviceInfo* info) {
   // Single attributes: cudaGetDeviceProperties reads all of them, clocks included, which takes milliseconds.
-  int major = 0, minor = 0, l2_bytes = 0;
+  int major = 0, minor = 0;
   const auto get = [device](int* value, cudaDeviceAttr attribute) {
     return cudaDeviceGetAttribute(value, attribute, device);
   };
@@ -26,17 +26,13 @@ cudaError_t query(int device, DeviceInfo* info) {
   if (error == cudaSuccess) error = get(&minor, cudaDevAttrComputeCapabilityMinor);
   if (error == cudaSuccess) error = get(&info->sm_count, cudaDevAttrMultiProcessorCount);
   if (error == cudaSuccess) error = get(&info->max_smem_bytes_per_block, cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  if (error == cudaSuccess) error = get(&l2_bytes, cudaDevAttrL2CacheSize);
   info->arch = 10 * major + minor;
-  info->l2_bytes = static_cast<size_t>(l2_bytes);
   return error;
 }
 
 }  // namespace
 
-cudaError_t current_device_info(DeviceInfo* info) {
-  int device = 0;
-  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+cudaError_t device_info(int device, DeviceInfo* info) {
   if (device >= kMaxDevices) return query(device, info);
 
   Slot& slot = slots[device];
@@ -51,6 +47,12 @@ cudaError_t current_device_info(DeviceInfo* info) {
   }
   *info = slot.info;
   return cudaSuccess;
+}
+
+cudaError_t current_device_info(DeviceInfo* info) {
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  return device_info(device, info);
 }
 
 }  // namespace awq

@@ -16,4 +16,14 @@ enum class DType : int {
   kFloat64,
 };
 
+constexpr const char* dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat16: return "float16";
+    case DType::kBFloat16: return "bfloat16";
+    case DType::kFloat32: return "float32";
+    case DType::kFloat64: return "float64";
+  }
+  return "";
+}
+
 }  // namespace awq

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "csrc/common/dtype.h"
+#include "csrc/common/gpu.h"
 #if AWQ_ENABLE_BF16
 #include <cuda_bf16.h>
 #endif
@@ -17,7 +18,6 @@ namespace awq {
 // shuffles and multiplies on the CUDA cores. A function of its own, because inlined a hundred times it takes the
 // assembler minutes.
 inline __noinline__ __device__ float4 mma_m16n8k16_by_shuffles(float4 d, uint4 a, uint32_t b0, uint32_t b1) {
-  constexpr unsigned kAllLanes = 0xffffffffu;
   const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
   const auto add_product = [](float& sum, uint32_t x, uint32_t y) {
     const float2 u = __half22float2(*reinterpret_cast<const __half2*>(&x));

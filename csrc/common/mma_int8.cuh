@@ -5,12 +5,13 @@
 
 #include <cstdint>
 
+#include "csrc/common/gpu.h"
+
 namespace awq {
 
 // The product below on sm_70, whose tensor cores have none of int8: gathers rows and columns by shuffles and uses the
 // four-way dot product. A function of its own, because inlined a hundred times it takes the assembler minutes.
 inline __noinline__ __device__ int4 mma_m16n8k32_by_shuffles(int4 d, uint4 a, uint32_t b0, uint32_t b1) {
-  constexpr unsigned kAllLanes = 0xffffffffu;
   const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
 #pragma unroll
   for (int c = 0; c < 4; ++c) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "csrc/common/gpu.h"
+
 namespace awq::ptx {
 
 // Address of shared memory as the 32-bit number that the instructions below take.
@@ -20,11 +22,34 @@ __device__ __forceinline__ uint4 load_streaming_16(const void* global) {
   return value;
 }
 
-// Asynchronous copy of kBytes (4, 8 or 16, the alignment of both sides) from global to shared memory, without a detour
+// The same as an ordinary load, for data that the kernel itself may have written. Volatile keeps it where a software
+// pipeline puts it, ahead of the arithmetic on the data before.
+__device__ __forceinline__ uint4 load_once_16(const void* global) {
+  uint4 value;
+  asm volatile("ld.global.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "l"(global)
+               : "memory");
+  return value;
+}
+
+// Stores of 16 and 8 bytes to global memory. The compiler sometimes splits those of a struct of words into one for
+// each.
+__device__ __forceinline__ void store_16(void* global, const uint32_t (&words)[4]) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(global)), "r"(words[0]),
+               "r"(words[1]), "r"(words[2]), "r"(words[3])
+               : "memory");
+}
+__device__ __forceinline__ void store_8(void* global, const uint32_t (&words)[2]) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(global)), "r"(words[0]), "r"(words[1])
+               : "memory");
+}
+
+// Asynchronous copy of kBytes (8 or 16, the alignment of both sides) from global to shared memory, without a detour
 // through registers; where `valid` is false nothing is read and zeros are written. 16 bytes bypass L1.
 template <int kBytes>
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool valid) {
-  static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16, "cp_async: 4, 8 or 16 bytes");
+  static_assert(kBytes == 8 || kBytes == 16, "cp_async: 8 or 16 bytes");
 #if __CUDA_ARCH__ >= 800
   const int source_bytes = valid ? kBytes : 0;
   if constexpr (kBytes == 16) {
@@ -106,10 +131,17 @@ __device__ __forceinline__ void ldmatrix_x4(uint32_t (&fragment)[4], uint32_t ro
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    const uint32_t address = __shfl_sync(0xffffffffu, row_address, 8 * j + lane / 4) + 4 * (lane % 4);
+    const uint32_t address = __shfl_sync(kAllLanes, row_address, 8 * j + lane / 4) + 4 * (lane % 4);
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(fragment[j]) : "r"(address) : "memory");
   }
 #endif
+}
+
+// Transposes an 8x8 matrix of 16-bit elements held by a warp, two of row lane / 4 per lane. From sm_75 on.
+__device__ __forceinline__ uint32_t transpose_8x8(uint32_t x) {
+  uint32_t y;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
+  return y;
 }
 
 // (a & b) | c in one instruction. The compiler makes two of it when b and c are both constants.
@@ -118,6 +150,70 @@ __device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t b, uint32_t c) {
   uint32_t result;
   asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(result) : "r"(a), "r"(b), "r"(c), "n"(kTable));
   return result;
+}
+
+// The larger of `max`, which is no less than zero, and |x|; NaN if one is. One instruction, with the magnitude.
+__device__ __forceinline__ float max_magnitude(float max, float x) {
+#if __CUDA_ARCH__ >= 800
+  asm("max.NaN.f32 %0, %0, %1;" : "+f"(max) : "f"(fabsf(x)));
+  return max;
+#else
+  // As unsigned integers the bits of magnitudes are ordered as the floats are, NaN above infinity.
+  const unsigned a = __float_as_uint(max) & 0x7fffffffu, b = __float_as_uint(x) & 0x7fffffffu;
+  return __uint_as_float(a > b ? a : b);
+#endif
+}
+
+// Four integers clamped to -128..127, the first in the lowest byte.
+__device__ __forceinline__ uint32_t pack_int8x4(int i0, int i1, int i2, int i3) {
+#if __CUDA_ARCH__ >= 720
+  // Clamps two integers and shifts them in below the two of `upper`: eleven operations become two.
+  uint32_t upper, packed;
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(upper) : "r"(i3), "r"(i2));
+  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(packed) : "r"(i1), "r"(i0), "r"(upper));
+  return packed;
+#else
+  const auto byte = [](int i) { return static_cast<uint32_t>(max(-128, min(127, i))) & 0xffu; };
+  return byte(i0) | byte(i1) << 8 | byte(i2) << 16 | byte(i3) << 24;
+#endif
+}
+
+// A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
+// this thread has written visible to those that wait, at the price of a memory barrier. Release and acquire are the
+// defaults and stay unwritten: CUDA 11.8's PTX knows no modifiers here.
+__device__ __forceinline__ void cluster_arrive_release() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void cluster_arrive() {
+#if __CUDA_ARCH__ >= 900 && __CUDACC_VER_MAJOR__ >= 12
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#elif __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void cluster_wait() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.wait.aligned;" ::: "memory");
+#endif
+}
+
+// Reads the variable that lies at `local` in this block's shared memory from another block of the cluster.
+__device__ __forceinline__ float load_from_block(const float* local, unsigned rank) {
+  float value = 0.0f;
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{\n"
+      "  .reg .b32 remote;\n"
+      "  mapa.shared::cluster.u32 remote, %1, %2;\n"
+      "  ld.shared::cluster.f32 %0, [remote];\n"
+      "}\n"
+      : "=f"(value)
+      : "r"(smem_address(local)), "r"(rank)
+      : "memory");
+#endif
+  return value;
 }
 
 }  // namespace awq::ptx

@@ -157,8 +157,17 @@ __device__ __forceinline__ void acquire_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-// ---- wgmma: the matrix product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on
-// ------------------------
+// How a block of kConsumers warpgroups that multiply and one that fills shares out its registers. The launch gives the
+// same to all, then the filling warpgroup hands most of its own on.
+template <int kConsumers>
+struct RegisterSplit {
+  static constexpr int kAtLaunch = 64 * 1024 / ((kConsumers + 1) * kWarpgroupThreads) / 8 * 8;
+  static constexpr int kConsumer = 232, kProducer = 40;
+  static_assert(kConsumers * kConsumer + kProducer <= (kConsumers + 1) * kAtLaunch,
+                "a block that asks for more registers than it was launched with waits forever");
+};
+
+// ---- wgmma: the product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on -------------------------
 
 // Orders earlier accesses to the registers of sums and operands before the products that follow.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -195,7 +204,7 @@ __device__ __forceinline__ void pin(int (&registers)[kCount]) {
 // bytes along K adds kDescriptorStep to the descriptor.
 __device__ __forceinline__ uint64_t wgmma_descriptor(const void* rows) {
   constexpr uint64_t kSwizzle128 = 1, kUnused = 1;
-  constexpr uint64_t kEightRows = 8 * 128;  // distance from one group of eight rows to the next
+  constexpr uint64_t kEightRows = 8 * kLineBytes;  // distance from one group of eight rows to the next
   return (smem_address(rows) & 0x3ffff) >> 4 | kUnused << 16 | (kEightRows >> 4) << 32 | kSwizzle128 << 62;
 }
 constexpr uint64_t kDescriptorStep = 32 >> 4;

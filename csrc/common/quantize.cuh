@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
 
 namespace awq {
@@ -24,17 +25,7 @@ __device__ __forceinline__ float row_factor(float max_magnitude) {
 
 // Four values rounded to nearest even and clamped to -128..127, the first in the lowest byte. NaN gives 0.
 __device__ __forceinline__ uint32_t pack_int8x4(float x0, float x1, float x2, float x3) {
-  const int i0 = __float2int_rn(x0), i1 = __float2int_rn(x1), i2 = __float2int_rn(x2), i3 = __float2int_rn(x3);
-#if __CUDA_ARCH__ >= 720
-  // Clamps two integers and shifts them in below the two of `upper`: eleven operations become two.
-  uint32_t upper, packed;
-  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(upper) : "r"(i3), "r"(i2));
-  asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(packed) : "r"(i1), "r"(i0), "r"(upper));
-  return packed;
-#else
-  const auto byte = [](int i) { return static_cast<uint32_t>(max(-128, min(127, i))) & 0xffu; };
-  return byte(i0) | byte(i1) << 8 | byte(i2) << 16 | byte(i3) << 24;
-#endif
+  return ptx::pack_int8x4(__float2int_rn(x0), __float2int_rn(x1), __float2int_rn(x2), __float2int_rn(x3));
 }
 
 // The first `count` of x * factor as int8; `whole` as in store_vec.

@@ -4,9 +4,10 @@
 
 #include <cuda_runtime.h>
 
-namespace awq {
+#include "csrc/common/gpu.h"
+#include "csrc/common/ptx.cuh"
 
-constexpr int kWarpSize = 32;
+namespace awq {
 
 // The lanes of the caller's team: the warp, or 2, 4, 8 or 16 lanes of it that start at a multiple of their number.
 template <int kLanes>
@@ -27,16 +28,6 @@ struct MaxMagnitude {
   __device__ static unsigned bits(float x) { return __float_as_uint(x) & 0x7fffffffu; }
   __device__ static unsigned combine(unsigned a, unsigned b) { return a > b ? a : b; }
 };
-
-// The larger of `max`, which is no less than zero, and |x|; NaN if one is.
-__device__ __forceinline__ float max_magnitude(float max, float x) {
-#if __CUDA_ARCH__ >= 800
-  asm("max.NaN.f32 %0, %0, %1;" : "+f"(max) : "f"(fabsf(x)));  // one instruction, with the magnitude
-  return max;
-#else
-  return __uint_as_float(MaxMagnitude::combine(MaxMagnitude::bits(max), MaxMagnitude::bits(x)));
-#endif
-}
 
 // Combines x over kLanes lanes; `mask` names lanes that call this together.
 template <typename Op, int kLanes, typename Value>
@@ -65,13 +56,28 @@ __device__ __forceinline__ Value reduce_over_team(Value x, Value* slots) {
   } else {
     constexpr int kWarps = kThreads / kWarpSize;
     static_assert(kThreads % kWarpSize == 0 && (kWarps & (kWarps - 1)) == 0, "a power of two of warps");
-    constexpr unsigned kAllLanes = 0xffffffffu;
     x = reduce_over_lanes<Op, kWarpSize>(x, kAllLanes);
     if (threadIdx.x % kWarpSize == 0) slots[threadIdx.x / kWarpSize] = x;
     __syncthreads();
     // Every warp combines the slots itself, which saves the second barrier of a broadcast.
     return reduce_over_lanes<Op, kWarps>(slots[threadIdx.x % kWarps], kAllLanes);
   }
+}
+
+// Maximum and sum over the lanes of a warp that differ from this one by multiples of kStride; all of them get it.
+template <int kStride>
+__device__ __forceinline__ float max_over_lanes(float x) {
+#pragma unroll
+  for (int distance = kStride; distance < kWarpSize; distance *= 2) {
+    x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, distance));
+  }
+  return x;
+}
+template <int kStride>
+__device__ __forceinline__ float sum_over_lanes(float x) {
+#pragma unroll
+  for (int distance = kStride; distance < kWarpSize; distance *= 2) x += __shfl_xor_sync(kAllLanes, x, distance);
+  return x;
 }
 
 }  // namespace awq

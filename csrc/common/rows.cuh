@@ -22,8 +22,7 @@ struct RowConfig {
   // Small teams share a block, so that a multiprocessor can be filled with the blocks it may hold.
   static constexpr int kRowsPerBlock = kThreads < 128 ? 128 / kThreads : 1;
   static constexpr int kBlockThreads = kThreads * kRowsPerBlock;
-  static constexpr int kMaxVectors = kThreads * kVectors;  // longest resident row
-  static constexpr int kWarps = (kThreads + kWarpSize - 1) / kWarpSize;
+  static constexpr int kWarps = ceil_div(kThreads, kWarpSize);
   static_assert(kBlockThreads <= 1024 && kBlockThreads % kWarpSize == 0, "a block is whole warps");
 };
 
@@ -56,7 +55,7 @@ constexpr int kRowVectors = 4;
 // Runs the first line of kRowTable that fits rows of `columns` elements.
 template <template <typename, typename> class Launch, typename T, int kVectors = kRowVectors, typename Params>
 cudaError_t launch_rows(const Params& params, int64_t columns, cudaStream_t stream) {
-  const int64_t vectors = (columns + kVecElems<T> - 1) / kVecElems<T>;
+  const int64_t vectors = ceil_div(columns, kVecElems<T>);
   for (const RowChoice<Params>& choice : kRowTable<Params, T, Launch, kVectors>) {
     if (vectors <= choice.max_vectors) return choice.launch(params, stream);
   }
@@ -68,7 +67,7 @@ constexpr int64_t kMaxColumns = INT32_MAX;
 // Blocks for `rows` rows: all of them at once, up to what a grid may have; the kernels loop over the rest.
 template <typename Config>
 unsigned row_blocks(int64_t rows) {
-  const int64_t blocks = (rows + Config::kRowsPerBlock - 1) / Config::kRowsPerBlock;
+  const int64_t blocks = ceil_div(rows, Config::kRowsPerBlock);
   return static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX);
 }
 

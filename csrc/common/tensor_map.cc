@@ -27,10 +27,10 @@ PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
 cudaError_t describe_matrix(CUtensorMap* map, const void* data, int element_bytes, int64_t rows, int64_t row_bytes,
                             int box_rows, int box_row_bytes) {
   if (element_bytes != 1 && element_bytes != 2) return cudaErrorInvalidValue;
-  if (box_row_bytes != 32 && box_row_bytes != 128) return cudaErrorInvalidValue;
+  if (box_row_bytes != 32 && box_row_bytes != kLineBytes) return cudaErrorInvalidValue;
   const auto encode = tensor_map_encoder();
   if (encode == nullptr) return cudaErrorNotSupported;
-  const auto swizzle = box_row_bytes == 128 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_32B;
+  const auto swizzle = box_row_bytes == kLineBytes ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_32B;
   const auto type = element_bytes == 1 ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_UINT16;
   const cuuint64_t sizes[] = {static_cast<cuuint64_t>(row_bytes / element_bytes), static_cast<cuuint64_t>(rows)};
   const cuuint64_t strides_bytes[] = {static_cast<cuuint64_t>(row_bytes)};

@@ -6,19 +6,15 @@
 
 #include <cstdint>
 
+#include "csrc/common/gpu.h"
+
 namespace awq {
 
-// The usual width of a box: 128 bytes of a row.
-constexpr int kBoxRowBytes = 128;
-
-// What the copy engine asks of a matrix.
-constexpr int kTensorMapAlignBytes = 16;  // of its address and of row_bytes
-
-// Describes a contiguous matrix of `rows` times `row_bytes` (neither zero), of elements of 1 or 2 bytes, to be copied
-// in boxes of `box_rows` (at most 256) by `box_row_bytes` (32 or 128), whose 16-byte chunks are permuted in shared
-// memory by exclusive or with address bits: with the row's number where boxes are 128 bytes wide. Returns
-// cudaErrorNotSupported where the driver knows no tensor maps.
+// Describes a contiguous matrix of `rows` times `row_bytes` (neither zero; `data` and `row_bytes` multiples of 16), of
+// elements of 1 or 2 bytes, to be copied in boxes of `box_rows` (at most 256) by `box_row_bytes` (32 or 128), whose
+// 16-byte chunks are permuted in shared memory by exclusive or with address bits: with the row's number where boxes are
+// 128 bytes wide. Returns cudaErrorNotSupported where the driver knows no tensor maps.
 cudaError_t describe_matrix(CUtensorMap* map, const void* data, int element_bytes, int64_t rows, int64_t row_bytes,
-                            int box_rows, int box_row_bytes = kBoxRowBytes);
+                            int box_rows, int box_row_bytes = kLineBytes);
 
 }  // namespace awq

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "csrc/common/convert.cuh"
+#include "csrc/common/ptx.cuh"
 
 namespace awq {
 
@@ -81,18 +82,14 @@ __device__ __forceinline__ V load_vec(const T* p) {
   return v;
 }
 
-// The vector to global memory at p. Wide stores are spelled out in PTX because the compiler sometimes splits a struct
-// of words into one store for each.
+// The vector to global memory at p.
 template <typename T, int kCount>
 __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
   using V = Vec<T, kCount>;
   if constexpr (V::kBytes == 16) {
-    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]),
-                 "r"(v.words[1]), "r"(v.words[2]), "r"(v.words[3])
-                 : "memory");
+    ptx::store_16(p, v.words);
   } else if constexpr (V::kBytes == 8) {
-    asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(v.words[0]), "r"(v.words[1])
-                 : "memory");
+    ptx::store_8(p, v.words);
   } else {
     static_assert(V::kWords == 1, "vectors of 1, 2, 4, 8 or 16 bytes");
     *reinterpret_cast<typename V::Word*>(p) = v.words[0];

@@ -126,9 +126,9 @@ template <typename T, int kCount, int kHeads>
 cudaError_t launch(const RopeWithPosParams& p, int max_tokens, cudaStream_t stream) {
   const int64_t vectors = std::max(p.d2 / 2, p.d - p.d2) / kCount;  // of one head, in the longer of the two loops
   const int width = static_cast<int>(std::clamp<int64_t>(vectors, 1, kBlockThreads));
-  const int heads = static_cast<int>(std::min<int64_t>((p.h + kHeads - 1) / kHeads, kBlockThreads / width));
+  const int heads = static_cast<int>(std::min<int64_t>(ceil_div(p.h, kHeads), kBlockThreads / width));
   const int tokens = std::min(kBlockThreads / (width * heads), max_tokens);
-  const int64_t blocks = (p.s * p.b + tokens - 1) / tokens;
+  const int64_t blocks = ceil_div(p.s * p.b, tokens);
   rope_with_pos_kernel<T, kCount, kHeads>
       <<<static_cast<unsigned>(std::min<int64_t>(blocks, INT32_MAX)), dim3(width, heads, tokens), 0, stream>>>(p);
   return checked_launch();

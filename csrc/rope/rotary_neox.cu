@@ -100,7 +100,7 @@ cudaError_t launch(const RotaryNeoxParams& p, cudaStream_t stream) {
   const int width = std::min(pairs, kBlockThreads);
   const int heads = std::min(std::max(p.query_heads, p.key_heads), kBlockThreads / width);
   const int tokens = std::min(kBlockThreads / (width * heads), 64);  // 64 is the most that a block's z may be
-  const int64_t blocks = std::min<int64_t>((p.tokens + tokens - 1) / tokens, INT32_MAX);
+  const int64_t blocks = std::min<int64_t>(ceil_div(p.tokens, tokens), INT32_MAX);
   rotary_neox_kernel<T, kCount><<<static_cast<unsigned>(blocks), dim3(width, heads, tokens), 0, stream>>>(p);
   return checked_launch();
 }

@@ -24,6 +24,14 @@ struct Args {
 constexpr int kRunElems = 32;
 constexpr int kRunBytes = kRunElems / 2;
 
+// What kernels for many rows take of K at a time: a 128-byte row of activations and, in layout v2, line of weights.
+constexpr int kTileK = 64;
+constexpr int kRunsPerTile = kTileK / kRunElems;
+
+// And kernels for few rows: a run for each lane of a quad.
+constexpr int kStepRuns = 4;
+constexpr int kStepElems = kStepRuns * kRunElems;
+
 // Tags for the weight layouts of w4a16.h.
 struct LayoutV1;
 struct LayoutV2;

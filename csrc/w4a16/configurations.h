@@ -1,16 +1,12 @@
-// What the tuning table may choose among. Host code.
+// What the tuning table may choose among, made from the lists of tiles.h. Host code.
 #pragma once
 
 #include "csrc/w4a16/dispatch.h"
-#include "csrc/w4a16/launch.h"
+#include "csrc/w4a16/tiles.h"
 
 // 1 where the build has the kernels that are compiled for Hopper alone.
 #ifndef AWQ_W4A16_SM90
 #define AWQ_W4A16_SM90 0
-#endif
-#if AWQ_W4A16_SM90
-#include "csrc/w4a16/gemm_sm90.h"
-#include "csrc/w4a16/gemv_sm90.h"
 #endif
 
 // Only named here, as template arguments; their headers are device code.
@@ -20,11 +16,14 @@ struct __nv_bfloat16;
 namespace awq::w4a16 {
 
 #if AWQ_ENABLE_BF16
-#define AWQ_VARIANTS(launch, Config) \
-  {launch<Config, __half, LayoutV2>, launch<Config, __nv_bfloat16, LayoutV2>, launch<Config, __half, LayoutV1>}
+#define AWQ_BF16(launch) launch
 #else
-#define AWQ_VARIANTS(launch, Config) {launch<Config, __half, LayoutV2>, nullptr, launch<Config, __half, LayoutV1>}
+#define AWQ_BF16(launch) nullptr
 #endif
+#define AWQ_V2(launch, Config) launch<Config, __half, LayoutV2>, AWQ_BF16((launch<Config, __nv_bfloat16, LayoutV2>))
+#define AWQ_VARIANTS(launch, Config) {AWQ_V2(launch, Config), launch<Config, __half, LayoutV1>}
+
+// A row for each kernel of tiles.h.
 
 template <class Config>
 constexpr Configuration gemv(const char* name) {
@@ -55,6 +54,18 @@ constexpr Configuration persistent_gemv(const char* name) {
 }
 
 template <class Config>
+constexpr Configuration gemv_sm90(const char* name) {
+  Configuration row{
+      name, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, {AWQ_V2(launch_gemv_sm90, Config), nullptr}};
+  row.max_m = Config::kTokens;
+  row.min_n = Config::kChannels;
+  row.smem_bytes = Config::kMaxSmemBytes;
+  row.arch = 90;
+  row.fits = Config::fits;
+  return row;
+}
+
+template <class Config>
 constexpr Configuration gemm(const char* name) {
   Configuration row{name, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, AWQ_VARIANTS(launch_gemm, Config)};
   row.smem_bytes = Config::kSmemBytes;
@@ -62,17 +73,6 @@ constexpr Configuration gemm(const char* name) {
   return row;
 }
 
-inline constexpr Configuration kSingleRowGemv = single_row_gemv<SingleRowGemv>("SingleRowGemv");
-inline constexpr Configuration kPersistentGemv16 = persistent_gemv<PersistentGemv16>("PersistentGemv16");
-inline constexpr Configuration kPersistentGemv16LongK = persistent_gemv<PersistentGemv16LongK>("PersistentGemv16LongK");
-inline constexpr Configuration kGemv8Small = gemv<Gemv8Small>("Gemv8Small");
-inline constexpr Configuration kGemv8Medium = gemv<Gemv8Medium>("Gemv8Medium");
-inline constexpr Configuration kGemv8Large = gemv<Gemv8Large>("Gemv8Large");
-inline constexpr Configuration kGemm32 = gemm<Gemm32>("Gemm32");
-inline constexpr Configuration kGemm64 = gemm<Gemm64>("Gemm64");
-inline constexpr Configuration kGemm128 = gemm<Gemm128>("Gemm128");
-
-#if AWQ_W4A16_SM90
 template <class Config>
 constexpr Configuration gemm_sm90(const char* name) {
   Configuration row{name, Config::kChannels, Config::kTokens, Config::kBlocksPerSm,
@@ -84,58 +84,30 @@ constexpr Configuration gemm_sm90(const char* name) {
   return row;
 }
 
-// Layout v2 alone.
-template <class Config>
-constexpr Configuration gemv_sm90(const char* name) {
-  Configuration row{name, Config::kChannels, Config::kTokens, Config::kBlocksPerSm, {}};
-  row.launch[kV2Fp16] = launch_gemv_sm90<Config, __half, LayoutV2>;
-#if AWQ_ENABLE_BF16
-  row.launch[kV2Bf16] = launch_gemv_sm90<Config, __nv_bfloat16, LayoutV2>;
-#endif
-  row.max_m = Config::kTokens;
-  row.min_n = Config::kChannels;
-  row.smem_bytes = Config::kMaxSmemBytes;
-  row.arch = 90;
-  row.fits = Config::fits;
-  return row;
-}
-
-inline constexpr Configuration kGemvSm90Tokens2 = gemv_sm90<GemvSm90Tokens2>("GemvSm90Tokens2");
-inline constexpr Configuration kGemvSm90Tokens4 = gemv_sm90<GemvSm90Tokens4>("GemvSm90Tokens4");
-inline constexpr Configuration kGemvSm90Tokens8 = gemv_sm90<GemvSm90Tokens8>("GemvSm90Tokens8");
-inline constexpr Configuration kGemmSm90Tokens16 = gemm_sm90<GemmSm90Tokens16>("GemmSm90Tokens16");
-inline constexpr Configuration kGemmSm90Tokens32 = gemm_sm90<GemmSm90Tokens32>("GemmSm90Tokens32");
-inline constexpr Configuration kGemmSm90Tokens64 = gemm_sm90<GemmSm90Tokens64>("GemmSm90Tokens64");
-inline constexpr Configuration kGemmSm90Tokens64Narrow = gemm_sm90<GemmSm90Tokens64Narrow>("GemmSm90Tokens64Narrow");
-inline constexpr Configuration kGemmSm90Tokens128 = gemm_sm90<GemmSm90Tokens128>("GemmSm90Tokens128");
-inline constexpr Configuration kGemmSm90Tokens128Narrow = gemm_sm90<GemmSm90Tokens128Narrow>("GemmSm90Tokens128Narrow");
-inline constexpr Configuration kGemmSm90Tokens256 = gemm_sm90<GemmSm90Tokens256>("GemmSm90Tokens256");
-#endif
-
 #undef AWQ_VARIANTS
+#undef AWQ_V2
+#undef AWQ_BF16
 
-inline constexpr const Configuration* kConfigurations[] = {
-    &kSingleRowGemv,
-    &kPersistentGemv16,
-    &kPersistentGemv16LongK,
-    &kGemv8Small,
-    &kGemv8Medium,
-    &kGemv8Large,
-    &kGemm32,
-    &kGemm64,
-    &kGemm128,
 #if AWQ_W4A16_SM90
-    &kGemvSm90Tokens2,
-    &kGemvSm90Tokens4,
-    &kGemvSm90Tokens8,
-    &kGemmSm90Tokens16,
-    &kGemmSm90Tokens32,
-    &kGemmSm90Tokens64,
-    &kGemmSm90Tokens64Narrow,
-    &kGemmSm90Tokens128,
-    &kGemmSm90Tokens128Narrow,
-    &kGemmSm90Tokens256,
+#define AWQ_TILES(X)           \
+  AWQ_W4A16_GEMV_TILES(X)      \
+  AWQ_W4A16_GEMM_TILES(X)      \
+  AWQ_W4A16_GEMV_SM90_TILES(X) \
+  AWQ_W4A16_GEMM_SM90_TILES(X)
+#else
+#define AWQ_TILES(X)      \
+  AWQ_W4A16_GEMV_TILES(X) \
+  AWQ_W4A16_GEMM_TILES(X)
 #endif
-};
+
+#define AWQ_ROW(name, kernel, ...) inline constexpr Configuration k##name = kernel<name>(#name);
+AWQ_TILES(AWQ_ROW)
+
+#define AWQ_ADDRESS(name, kernel, ...) &k##name,
+inline constexpr const Configuration* kConfigurations[] = {AWQ_TILES(AWQ_ADDRESS)};
+
+#undef AWQ_ADDRESS
+#undef AWQ_ROW
+#undef AWQ_TILES
 
 }  // namespace awq::w4a16

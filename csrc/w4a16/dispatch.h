@@ -4,14 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "csrc/common/device.h"
 #include "csrc/common/tuning.h"
-#include "csrc/w4a16/args.h"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/w4a16.h"
 
 namespace awq::w4a16 {
-
-using Launch = cudaError_t (*)(const Args&, cudaStream_t);
 
 enum Variant { kV2Fp16, kV2Bf16, kV1Fp16, kVariants };
 

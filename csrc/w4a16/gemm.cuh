@@ -12,29 +12,22 @@
 #pragma once
 
 #include "csrc/common/mma.cuh"
-#include "csrc/w4a16/launch.h"
 #include "csrc/w4a16/partials.cuh"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
 
-constexpr int kRowBytes = 128;  // of shared activations and weights
-constexpr int kChunkBytes = 16;
-constexpr int kChunksPerRow = kRowBytes / kChunkBytes;
-constexpr int kRunsPerTile = 2;
-
 template <class Config>
 struct GemmStage {
-  uint8_t activations[Config::kTokens][kRowBytes];
-  uint8_t weights[Config::kChannels / 4][kRowBytes];
+  uint8_t activations[Config::kTokens][kLineBytes];
+  uint8_t weights[Config::kChannels / 4][kLineBytes];
   uint16_t scales[kRunsPerTile][Config::kChannels];
   uint16_t zeros[kRunsPerTile][Config::kChannels];
 };
 
-// The chunks of a row are permuted by its number, so that the eight rows an ldmatrix takes at one chunk lie in
-// different banks. Those rows are neighbouring tokens, or every kRowTiles / 2-th line of weights.
-__device__ __forceinline__ int swizzle(int chunk, int row) { return chunk ^ (row % kChunksPerRow); }
-
+// The eight rows that an ldmatrix takes at one chunk are neighbouring tokens, or every kRowTiles / 2-th line of
+// weights.
 template <class Config>
 __device__ __forceinline__ int swizzle_weights(int chunk, int line) {
   return swizzle(chunk, line / (Config::kRowTiles / 2));
@@ -51,12 +44,12 @@ __device__ __forceinline__ TilePosition tile_position(const Args& args) {
   // Blocks that run at the same time form a patch of kGroupTokens token tiles by some channel tiles, so that both its
   // activations and its weights are read from L2 by all but the first.
   constexpr int kGroupTokens = 8;
-  const int channel_tiles = static_cast<int>((args.n + Config::kChannels - 1) / Config::kChannels);
-  const int token_tiles = static_cast<int>((args.m + Config::kTokens - 1) / Config::kTokens);
+  const int channel_tiles = static_cast<int>(ceil_div(args.n, Config::kChannels));
+  const int token_tiles = static_cast<int>(ceil_div(args.m, Config::kTokens));
   const int group = blockIdx.x / (kGroupTokens * channel_tiles);
   const int group_tokens = min(kGroupTokens, token_tiles - group * kGroupTokens);
   const int in_group = blockIdx.x % (kGroupTokens * channel_tiles);
-  const int k_tiles = static_cast<int>(args.k / Config::kTileK);
+  const int k_tiles = static_cast<int>(args.k / kTileK);
   TilePosition position;
   position.first_token = static_cast<int64_t>(group * kGroupTokens + in_group % group_tokens) * Config::kTokens;
   position.first_channel = static_cast<int64_t>(in_group / group_tokens) * Config::kChannels;
@@ -68,16 +61,15 @@ __device__ __forceinline__ TilePosition tile_position(const Args& args) {
 template <class Config>
 __device__ __forceinline__ void copy_activations(GemmStage<Config>& stage, const Args& args, int64_t first_token,
                                                  int k_tile) {
-  static_assert(Config::kTokens * kChunksPerRow % Config::kThreads == 0, "every thread copies as many chunks");
-  const int chunk = threadIdx.x % kChunksPerRow;
-  constexpr int kRowStep = Config::kThreads / kChunksPerRow;
-  const uint8_t* source =
-      static_cast<const uint8_t*>(args.in) +
-      ((first_token + threadIdx.x / kChunksPerRow) * args.k + k_tile * int64_t{Config::kTileK}) * 2 +
-      chunk * kChunkBytes;
+  static_assert(Config::kTokens * kLineChunks % Config::kThreads == 0, "every thread copies as many chunks");
+  const int chunk = threadIdx.x % kLineChunks;
+  constexpr int kRowStep = Config::kThreads / kLineChunks;
+  const uint8_t* source = static_cast<const uint8_t*>(args.in) +
+                          ((first_token + threadIdx.x / kLineChunks) * args.k + k_tile * int64_t{kTileK}) * 2 +
+                          chunk * kChunkBytes;
 #pragma unroll
   for (int i = 0; i < Config::kTokens / kRowStep; ++i) {
-    const int row = threadIdx.x / kChunksPerRow + i * kRowStep;
+    const int row = threadIdx.x / kLineChunks + i * kRowStep;
     ptx::cp_async<16>(&stage.activations[row][swizzle(chunk, row) * kChunkBytes], source, first_token + row < args.m);
     source += kRowStep * args.k * 2;
   }
@@ -86,12 +78,12 @@ __device__ __forceinline__ void copy_activations(GemmStage<Config>& stage, const
 template <class Config, class Layout>
 __device__ __forceinline__ void copy_weights(GemmStage<Config>& stage, const Args& args, int64_t first_channel,
                                              int k_tile) {
-  constexpr int kChunks = Config::kChannels / 4 * kChunksPerRow;
+  constexpr int kChunks = Config::kChannels / 4 * kLineChunks;
   static_assert(kChunks % Config::kThreads == 0, "every thread copies as many chunks");
 #pragma unroll
   for (int i = 0; i < kChunks / Config::kThreads; ++i) {
     const int index = threadIdx.x + i * Config::kThreads;
-    const int line = index / kChunksPerRow, chunk = index % kChunksPerRow;
+    const int line = index / kLineChunks, chunk = index % kLineChunks;
     const int64_t channel = first_channel + 4 * line + chunk / 2;
     ptx::cp_async<16>(&stage.weights[line][swizzle_weights<Config>(chunk, line) * kChunkBytes],
                       Layout::run_pointer(args, channel, static_cast<int64_t>(k_tile) * kRunsPerTile + chunk % 2),
@@ -207,8 +199,8 @@ __device__ __forceinline__ void store_tile(const float (&sum)[Config::kRowTiles]
         if (args.splits > 1) {
           *reinterpret_cast<float4*>(args.partials + blockIdx.y * args.m * args.n + offset) = value;
         } else {
-          *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {Pair<T>::narrow(value.x, value.y),
-                                                                           Pair<T>::narrow(value.z, value.w)};
+          *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {narrow_pair<T>(value.x, value.y),
+                                                                           narrow_pair<T>(value.z, value.w)};
         }
       }
     }
@@ -257,12 +249,11 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemm(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemm(const Args& args, const DeviceInfo&, cudaStream_t stream) {
   const auto kernel = gemm_kernel<Config, T, Layout>;
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
   if (error != cudaSuccess) return error;
-  const int64_t tiles =
-      (args.n + Config::kChannels - 1) / Config::kChannels * ((args.m + Config::kTokens - 1) / Config::kTokens);
+  const int64_t tiles = ceil_div(args.n, Config::kChannels) * ceil_div(args.m, Config::kTokens);
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(args.splits));
   kernel<<<grid, Config::kThreads, Config::kSmemBytes, stream>>>(args);
   error = checked_launch();

@@ -28,17 +28,14 @@
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
 #include "csrc/common/tensor_map.h"
-#include "csrc/w4a16/gemm_sm90.h"
 #include "csrc/w4a16/partials.cuh"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
 namespace sm90 {
 
-constexpr int kRowBytes = 128;
-constexpr int kChunkBytes = 16;
-constexpr int kResultChannels = kRowBytes / 2;
-constexpr int kRunsPerTile = 2;
+constexpr int kResultChannels = kLineBytes / 2;
 constexpr int kChannelTileBytes = kRunsPerTile * kRunBytes;
 constexpr int kStepsPerRun = 2;  // of 16 columns
 
@@ -61,8 +58,8 @@ struct CopyTraits<LayoutV1> {
 // The copy engine's permutation is made from address bits, hence the alignment.
 template <class Config>
 struct alignas(1024) Stage {
-  uint8_t activations[Config::kTokens][kRowBytes];
-  uint8_t weights[Config::kChannels / 4][kRowBytes];
+  uint8_t activations[Config::kTokens][kLineBytes];
+  uint8_t weights[Config::kChannels / 4][kLineBytes];
   uint16_t scales[kRunsPerTile][Config::kChannels];
   uint16_t zeros[kRunsPerTile][Config::kChannels];
 };
@@ -70,7 +67,7 @@ struct alignas(1024) Stage {
 template <class Config>
 struct SharedStorage {
   Stage<Config> stages[Config::kStages];
-  uint8_t results[Config::kChannels / kResultChannels][Config::kTokens][kRowBytes];
+  uint8_t results[Config::kChannels / kResultChannels][Config::kTokens][kLineBytes];
   uint64_t full[Config::kStages];
   uint64_t empty[Config::kStages];
 };
@@ -88,9 +85,9 @@ struct Schedule {
   int channel_tiles, token_tiles, k_tiles, splits;
 
   __host__ __device__ explicit Schedule(const Args& args)
-      : channel_tiles(static_cast<int>((args.n + Config::kChannels - 1) / Config::kChannels)),
-        token_tiles(static_cast<int>((args.m + Config::kTokens - 1) / Config::kTokens)),
-        k_tiles(static_cast<int>(args.k / Config::kTileK)),
+      : channel_tiles(static_cast<int>(ceil_div(args.n, Config::kChannels))),
+        token_tiles(static_cast<int>(ceil_div(args.m, Config::kTokens))),
+        k_tiles(static_cast<int>(args.k / kTileK)),
         splits(args.splits) {}
 
   __host__ __device__ int64_t items() const { return int64_t{channel_tiles} * token_tiles * splits; }
@@ -152,7 +149,7 @@ __device__ __forceinline__ void fill_stages(SharedStorage<Config>& shared, const
       ptx::mbarrier_wait(&shared.empty[position.stage], position.parity);
       if (threadIdx.x % 32 == 0) {
         ptx::mbarrier_arrive_expect(full, sizeof(stage.activations) + sizeof(stage.weights));
-        ptx::copy_box(stage.activations, in_map, k_tile * Config::kTileK, static_cast<int>(item.first_token), full);
+        ptx::copy_box(stage.activations, in_map, k_tile * kTileK, static_cast<int>(item.first_token), full);
         const int column = k_tile * Traits::kChannelsPerRow * kChannelTileBytes;
         const int row = static_cast<int>(item.first_channel / Traits::kChannelsPerRow);
         if (weights_once) {
@@ -205,7 +202,7 @@ struct LaneWeights<Config, LayoutV2> {
     const auto load = [&](uint32_t (&fragment)[4], int i, int run) {
       const int channel = threadIdx.x / 32 * 8 * kLaneChannels + row * kLaneChannels + i;
       const int line = channel / 4, chunk = 2 * (channel % 4) + run;
-      ptx::ldmatrix_x4(fragment, ptx::smem_address(&stage.weights[line][(chunk ^ line % 8) * kChunkBytes]));
+      ptx::ldmatrix_x4(fragment, ptx::smem_address(&stage.weights[line][(chunk ^ line % kLineChunks) * kChunkBytes]));
     };
     if constexpr (kLaneChannels == 4) {
       load(words[0], matrix, 0);
@@ -364,25 +361,25 @@ __device__ __forceinline__ void store_partials(const Sums<Config>& sum, const Ar
 template <class Config, class T>
 __device__ __forceinline__ void store_results(const Sums<Config>& sum, SharedStorage<Config>& shared,
                                               const CUtensorMap& out_map, const WorkItem& item) {
-  const int warpgroup = threadIdx.x / Config::kWarpgroupThreads;
-  const bool copies = threadIdx.x % Config::kWarpgroupThreads == 0;
+  const int warpgroup = threadIdx.x / kWarpgroupThreads;
+  const bool copies = threadIdx.x % kWarpgroupThreads == 0;
   if (copies) ptx::store_box_wait_read();  // the results of the item before
-  ptx::named_barrier<Config::kWarpgroupThreads>(1 + warpgroup);
+  ptx::named_barrier<kWarpgroupThreads>(1 + warpgroup);
 
   const int channel = first_lane_channel<Config>();
   const int byte = channel % kResultChannels * 2;
   auto& rows = shared.results[channel / kResultChannels];
   for_each_token<Config>(sum, [&](int token, const float (&value)[2 * Config::kRowTiles]) {
-    uint8_t* address = &rows[token][(byte / kChunkBytes ^ token % 8) * kChunkBytes + byte % kChunkBytes];
+    uint8_t* address = &rows[token][swizzle(byte / kChunkBytes, token) * kChunkBytes + byte % kChunkBytes];
     if constexpr (Config::kRowTiles == 2) {
-      *reinterpret_cast<uint2*>(address) = {Pair<T>::narrow(value[0], value[1]), Pair<T>::narrow(value[2], value[3])};
+      *reinterpret_cast<uint2*>(address) = {narrow_pair<T>(value[0], value[1]), narrow_pair<T>(value[2], value[3])};
     } else {
-      *reinterpret_cast<uint32_t*>(address) = Pair<T>::narrow(value[0], value[1]);
+      *reinterpret_cast<uint32_t*>(address) = narrow_pair<T>(value[0], value[1]);
     }
   });
 
   ptx::fence_before_store_box();
-  ptx::named_barrier<Config::kWarpgroupThreads>(1 + warpgroup);
+  ptx::named_barrier<kWarpgroupThreads>(1 + warpgroup);
   if (!copies) return;
 #pragma unroll
   for (int t = 0; t < Config::kRowTiles; ++t) {
@@ -465,7 +462,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
                     sizeof(SharedStorage<Config>) <= Config::kSmemBytes,
                 "GemmSm90Config counts every array");
   using Traits = CopyTraits<Layout>;
-  constexpr int kConsumerThreads = Config::kConsumers * Config::kWarpgroupThreads;
+  constexpr int kConsumerThreads = Config::kConsumers * kWarpgroupThreads;
 
   if (threadIdx.x == 0) {
     ptx::prefetch_map(in_map);
@@ -480,11 +477,11 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   __syncthreads();
 
   if (threadIdx.x >= kConsumerThreads) {
-    ptx::release_registers<Config::kProducerRegisters>();
+    ptx::release_registers<ptx::RegisterSplit<Config::kConsumers>::kProducer>();
     if (threadIdx.x < kConsumerThreads + Traits::kFillingLanes)
       fill_stages<Config, Layout>(shared, args, in_map, weights_map);
   } else {
-    ptx::acquire_registers<Config::kConsumerRegisters>();
+    ptx::acquire_registers<ptx::RegisterSplit<Config::kConsumers>::kConsumer>();
     multiply_items<Config, T, Layout>(shared, args, out_map);
   }
 }
@@ -492,7 +489,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemm_sm90(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
   cudaError_t error = describe_matrix(&in_map, args.in, 2, args.m, args.k * 2, Config::kTokens);
   if (error == cudaSuccess) {
@@ -503,8 +500,6 @@ cudaError_t launch_gemm_sm90(const Args& args, cudaStream_t stream) {
   if (error == cudaSuccess) {
     error = describe_matrix(&out_map, args.out, 2, args.m, args.n * 2, Config::kTokens);
   }
-  DeviceInfo device;
-  if (error == cudaSuccess) error = current_device_info(&device);
   const auto kernel = sm90::gemm_kernel<Config, T, Layout>;
   if (error == cudaSuccess) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);

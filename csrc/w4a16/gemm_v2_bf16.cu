@@ -4,9 +4,8 @@
 #if AWQ_ENABLE_BF16
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemm<Gemm32, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemm<Gemm64, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemm<Gemm128, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_INSTANTIATE(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __nv_bfloat16, LayoutV2)
+AWQ_W4A16_GEMM_TILES(AWQ_INSTANTIATE)
 
 }  // namespace awq::w4a16
 #endif

@@ -3,8 +3,7 @@
 
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemm<Gemm32, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemm<Gemm64, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemm<Gemm128, __half, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_INSTANTIATE(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __half, LayoutV2)
+AWQ_W4A16_GEMM_TILES(AWQ_INSTANTIATE)
 
 }  // namespace awq::w4a16

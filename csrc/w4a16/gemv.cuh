@@ -16,13 +16,11 @@
 
 #include "csrc/common/launch.cuh"
 #include "csrc/common/mma.cuh"
-#include "csrc/w4a16/launch.h"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
 
-constexpr int kStepRuns = 4;
-constexpr int kStepElems = kStepRuns * kRunElems;
 constexpr int kLaneChannels = 4;
 
 template <class Config>
@@ -208,8 +206,8 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
   const int64_t first_channel = min(static_cast<int64_t>(blockIdx.x) * Config::kChannels, args.n - Config::kChannels);
   const int64_t first_token = static_cast<int64_t>(blockIdx.y) * Config::kTokens;
   const int runs = static_cast<int>(args.k / kRunElems);
-  const int all_steps = (runs + kStepRuns - 1) / kStepRuns;
-  const int steps = (all_steps - warp + Config::kWarps - 1) / Config::kWarps;  // of this warp
+  const int all_steps = ceil_div(runs, kStepRuns);
+  const int steps = ceil_div(all_steps - warp, Config::kWarps);  // of this warp
 
   GemvReader<Config, T, Layout> reader(args, first_channel);
   WeightStep ring[Config::kStepsAhead];
@@ -249,6 +247,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     }
   }
 
+  ptx::allow_next_kernel();  // whose blocks are set up while this one adds up
 #pragma unroll
   for (int i = 0; i < Config::kAccumulators; ++i) {
     storage.partial[warp][i][lane] = sum[i / (4 * Config::kTokenTiles)][i / 4 % Config::kTokenTiles][i % 4];
@@ -258,9 +257,9 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemv(const Args& args, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels),
-                  static_cast<unsigned>((args.m + Config::kTokens - 1) / Config::kTokens));
+cudaError_t launch_gemv(const Args& args, const DeviceInfo&, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(ceil_div(args.n, Config::kChannels)),
+                  static_cast<unsigned>(ceil_div(args.m, Config::kTokens)));
   if (args.runs_per_group % kStepRuns == 0) {
     return launch_overlapping(gemv_kernel<Config, T, Layout, true>, {grid, Config::kThreads}, stream, args);
   }

@@ -18,7 +18,6 @@
 namespace awq::w4a16 {
 
 constexpr int kStepChunks = kStepElems * 2 / 16;  // of a token's activations, 16 bytes each
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 // How the work of a launch divides.
 struct TileLoopShape {
@@ -34,11 +33,10 @@ struct TileLoopShape {
 
 template <class Config>
 TileLoopShape tile_loop_shape(const Args& args, const DeviceInfo& device) {
-  static_assert(Config::kStepElems == kStepElems, "as the host counts");
   static_assert(Config::kMaxSteps * Config::kMaxSteps < int64_t{1} << 31, "for group_of()");
-  const int64_t tiles = (args.n + Config::kChannels - 1) / Config::kChannels;
+  const int64_t tiles = ceil_div(args.n, Config::kChannels);
   const int64_t blocks = std::min(tiles, int64_t{Config::kBlocksPerSm} * device.sm_count);
-  const int64_t tiles_per_block = (tiles + blocks - 1) / blocks;
+  const int64_t tiles_per_block = ceil_div(tiles, blocks);
   TileLoopShape shape;
   shape.tiles = static_cast<int>(tiles);
   shape.blocks = static_cast<int>(blocks);
@@ -462,6 +460,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
       sums.store(sum, slot++);
       tile += gridDim.x;
       if (slot < shape.tile_sums && tile < shape.tiles) continue;
+      if (tile >= shape.tiles) ptx::allow_next_kernel();
       __syncthreads();
       sums.template add_up<T>(args, first_tile, slot);
       if (tile < shape.tiles) __syncthreads();  // before the sums are overwritten
@@ -472,9 +471,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_persistent_gemv(const Args& args, cudaStream_t stream) {
-  DeviceInfo device;
-  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+cudaError_t launch_persistent_gemv(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   const TileLoopShape shape = tile_loop_shape<Config>(args, device);
   const LaunchShape launch_shape = {
       static_cast<unsigned>(shape.blocks), Config::kThreads,

@@ -43,7 +43,7 @@ __device__ __forceinline__ void load_row_half(uint32_t (&x)[2][4], const uint8_t
 template <class T>
 __device__ __forceinline__ float row_sum(const uint8_t* row) {
   const uint2 x = *reinterpret_cast<const uint2*>(row + threadIdx.x % 32 * sizeof(uint2));
-  const auto half = [](uint32_t pair, int i) { return Pair<T>::widen(static_cast<uint16_t>(pair >> (16 * i))); };
+  const auto half = [](uint32_t pair, int i) { return widen_bits<T>(static_cast<uint16_t>(pair >> (16 * i))); };
   float sum = (half(x.x, 0) + half(x.x, 1)) + (half(x.y, 0) + half(x.y, 1));
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2) sum += __shfl_xor_sync(kAllLanes, sum, distance);
@@ -156,6 +156,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     }
   }
 
+  ptx::allow_next_kernel();  // whose blocks are set up while this one adds up
   if (lane % 4 == 0) partial[warp][lane / 4] = sum[0], partial[warp][8 + lane / 4] = sum[1];
   __syncthreads();
   if (threadIdx.x >= Config::kChannels) return;
@@ -166,12 +167,12 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }
 
 template <class Config, class T, class Layout>
-cudaError_t launch_single_row_gemv(const Args& args, cudaStream_t stream) {
+cudaError_t launch_single_row_gemv(const Args& args, const DeviceInfo&, cudaStream_t stream) {
   SingleRowShape shape;
   shape.steps = static_cast<int>(Config::steps(args.k));
   shape.steps_per_warp = static_cast<int>(Config::steps_per_warp(args.k));
   shape.group_reciprocal = group_reciprocal(args);
-  const auto blocks = static_cast<unsigned>((args.n + Config::kChannels - 1) / Config::kChannels);
+  const auto blocks = static_cast<unsigned>(ceil_div(args.n, Config::kChannels));
   const LaunchShape launch_shape = {blocks, Config::kThreads, static_cast<size_t>(Config::row_bytes(args.k))};
   const auto launch = [&](auto kernel) { return launch_overlapping(kernel, launch_shape, stream, args, shape); };
   if (shape.steps_per_warp <= Config::kStepsAhead) {

@@ -3,13 +3,11 @@
 
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens2, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens4, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens8, __half, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_FP16(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __half, LayoutV2)
+AWQ_W4A16_GEMV_SM90_TILES(AWQ_FP16)
 #if AWQ_ENABLE_BF16
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens2, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens4, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv_sm90<GemvSm90Tokens8, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_BF16(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __nv_bfloat16, LayoutV2)
+AWQ_W4A16_GEMV_SM90_TILES(AWQ_BF16)
 #endif
 
 }  // namespace awq::w4a16

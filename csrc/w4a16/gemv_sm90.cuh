@@ -33,14 +33,14 @@
 #include "csrc/common/mma.cuh"
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
-#include "csrc/w4a16/gemv_sm90.h"
+#include "csrc/w4a16/tiles.h"
 #include "csrc/w4a16/weights.cuh"
 
 namespace awq::w4a16 {
 namespace sm90 {
 
-constexpr int kLineElems = 64, kLineBytes = 128;  // of four channels
-constexpr int kStepElems = 128, kStepLines = kStepElems / kLineElems;
+constexpr int kLineElems = 64;  // of each of four channels
+constexpr int kStepLines = kStepElems / kLineElems;
 constexpr int kQuadStepBytes = kStepLines * kLineBytes;  // of four channels
 constexpr int kWarpSteps = 4;                            // of a stage
 
@@ -171,8 +171,8 @@ __device__ __forceinline__ void multiply_rows(
       words[r][line] = *reinterpret_cast<const uint2*>(source + line * kLineBytes);
     }
     const int channel = quad * 4 + lane / 4 % 4;
-    scale[r] = Pair<T>::widen(scales[step][0][channel]);
-    offset[r] = Pair<T>::widen(scales[step][1][channel]);
+    scale[r] = widen_bits<T>(scales[step][0][channel]);
+    offset[r] = widen_bits<T>(scales[step][1][channel]);
   }
   float products[2][4] = {};  // of even and odd pairs
 #pragma unroll
@@ -201,7 +201,6 @@ __device__ __forceinline__ void multiply_rows(
 // Stores a warp's sums of a tile, the parts added up.
 template <class Config>
 __device__ __forceinline__ void store_sums(const float (&sum)[Config::kParts][4], float* to, int tokens) {
-  constexpr unsigned kAllLanes = 0xffffffffu;
   const int lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
   if constexpr (Config::kParts == 1) {
 #pragma unroll
@@ -256,7 +255,6 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     stream_kernel(const __grid_constant__ Args args, const __grid_constant__ StreamShape shape) {
   extern __shared__ __align__(128) uint8_t smem[];
   auto& storage = *reinterpret_cast<StreamStorage<Config>*>(smem);
-  constexpr unsigned kAllLanes = 0xffffffffu;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   // The first blocks take one tile more than the others.
   const int blocks = gridDim.x, block = blockIdx.x, more = shape.tiles % blocks;
@@ -315,6 +313,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
     at.advance(Config::kStages);
     if (++scale_slot == Config::kScaleTiles) scale_slot = 0;
 
+    if (tile + 1 == end_tile) ptx::allow_next_kernel();
     store_sums<Config>(sum, storage.sums + (sum_slot * Config::kWarps + warp) * tokens * Config::kSumStride, tokens);
     if (++sum_slot < shape.sum_slots && tile + 1 < end_tile) continue;
     __syncthreads();
@@ -327,16 +326,14 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm)
 }  // namespace sm90
 
 template <class Config, class T, class Layout>
-cudaError_t launch_gemv_sm90(const Args& args, cudaStream_t stream) {
+cudaError_t launch_gemv_sm90(const Args& args, const DeviceInfo& device, cudaStream_t stream) {
   static_assert(std::is_same_v<Layout, LayoutV2>, "lines of four channels");
   using Storage = sm90::StreamStorage<Config>;
   static_assert(sizeof(Storage) <= Config::kMaxSmemBytes, "two blocks to an SM");
-  static_assert(Storage::kStageSteps * sm90::kStepElems == Config::kMaxK, "as the host counts");
-  DeviceInfo device;
-  if (const cudaError_t error = current_device_info(&device); error != cudaSuccess) return error;
+  static_assert(Storage::kStageSteps * kStepElems == Config::kMaxK, "as the host counts");
   sm90::StreamShape shape;
   shape.tiles = static_cast<int>(args.n / Config::kChannels);
-  shape.steps = static_cast<int>(args.k / sm90::kStepElems);
+  shape.steps = static_cast<int>(args.k / kStepElems);
   shape.sum_slots = static_cast<int>(Config::kSumFloats / (Config::kWarps * args.m * Config::kSumStride));
   shape.group_reciprocal = group_reciprocal(args);
   const auto kernel = sm90::stream_kernel<Config, T>;

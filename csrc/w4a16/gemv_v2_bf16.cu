@@ -6,12 +6,8 @@
 #if AWQ_ENABLE_BF16
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemv<Gemv8Small, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<Gemv8Medium, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<Gemv8Large, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_single_row_gemv<SingleRowGemv, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv16, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv16LongK, __nv_bfloat16, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_INSTANTIATE(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __nv_bfloat16, LayoutV2)
+AWQ_W4A16_GEMV_TILES(AWQ_INSTANTIATE)
 
 }  // namespace awq::w4a16
 #endif

@@ -5,11 +5,7 @@
 
 namespace awq::w4a16 {
 
-template cudaError_t launch_gemv<Gemv8Small, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<Gemv8Medium, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_gemv<Gemv8Large, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_single_row_gemv<SingleRowGemv, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv16, __half, LayoutV2>(const Args&, cudaStream_t);
-template cudaError_t launch_persistent_gemv<PersistentGemv16LongK, __half, LayoutV2>(const Args&, cudaStream_t);
+#define AWQ_INSTANTIATE(name, kernel, ...) AWQ_W4A16_INSTANTIATE(kernel, name, __half, LayoutV2)
+AWQ_W4A16_GEMV_TILES(AWQ_INSTANTIATE)
 
 }  // namespace awq::w4a16

@@ -27,15 +27,15 @@ __global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant
     const float4 part = *reinterpret_cast<const float4*>(args.partials + split * size + offset);
     sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
   }
-  *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {Pair<T>::narrow(sum.x, sum.y),
-                                                                   Pair<T>::narrow(sum.z, sum.w)};
+  *reinterpret_cast<uint2*>(static_cast<T*>(args.out) + offset) = {narrow_pair<T>(sum.x, sum.y),
+                                                                   narrow_pair<T>(sum.z, sum.w)};
 }
 
 // To follow the kernel that writes the partial sums.
 template <class T, class Where>
 cudaError_t launch_add_partials(const Args& args, cudaStream_t stream) {
   constexpr int kThreads = 256, kPerBlock = 4 * kThreads;
-  const int64_t blocks = (args.m * args.n + kPerBlock - 1) / kPerBlock;
+  const int64_t blocks = ceil_div(args.m * args.n, kPerBlock);
   add_partials_kernel<T, Where><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(args);
   return checked_launch();
 }

@@ -9,11 +9,13 @@
 // Common to all functions
 //   pointers   device memory of the current device, owned by the caller; `in`, `weights`, `scales`, `zeros`, `out` and
 //              `workspace` 16-byte aligned, contiguous but for the strides named; `out` overlaps nothing
-//   plan       made for these parameters by the function beside the one that takes it
+//   plan       made by the plan function for these sizes, this type and the current device. The plan function checks
+//              them and looks at no pointer
+//   workspace  the plan's workspace_bytes, contents arbitrary; may be null when that is 0
 //   sizes      m >= 0; n >= 4, a multiple of 4; k a multiple of 64 and of group_size; group_size as stated per layout
 //   stream     all work is queued on it; no synchronization, no allocation, so that it can be captured in a graph
-//   errors     cudaErrorInvalidValue for sizes, a group size or a dtype not supported, or a workspace that is missing;
-//              otherwise the launch's own error
+//   errors     cudaErrorInvalidValue for sizes, a group size or a dtype not supported (plan), or a workspace that is
+//              missing (launch); otherwise the launch's own error
 //   zero rows  m == 0 succeeds without a launch
 //   repeats    the same input gives the same bits
 //   constant   `constant_weights` states that the kernel before in the stream writes none of `weights`, `scales` and
@@ -26,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "csrc/common/device.h"
 #include "csrc/common/dtype.h"
 
 namespace awq {
@@ -34,12 +37,12 @@ namespace w4a16 {
 struct Configuration;
 }
 
-// How a product will be computed: which kernel, and in how many parts along K. Holds for the sizes, the type and the
-// device that it was made for, whatever the pointers.
+// How a product will be computed: which kernel, and in how many parts along K.
 struct W4A16Plan {
   const w4a16::Configuration* configuration;  // null for zero rows
   int splits;
-  size_t workspace_bytes;  // scratch memory that the product needs
+  size_t workspace_bytes;
+  DeviceInfo device;
 };
 
 // Layout v2: w[n, k] = scales[k / G, n] * q[n, k] + zeros[k / G, n], where `zeros` is -scale * zero_point.
@@ -55,17 +58,14 @@ struct W4A16V2Params {
   const void* scales;      // dtype [>= k / group_size, n]; further rows are padding and never read
   const void* zeros;       // dtype, shaped as scales
   void* out;               // dtype [m, n]
-  void* workspace;         // the plan's workspace_bytes, contents arbitrary; may be null when that is 0
   int64_t m, n, k;
   int group_size;  // 32, 64 or a multiple of 128
   DType dtype;     // kFloat16; kBFloat16 where compiled in (sm_80 or later)
   bool constant_weights;
 };
 
-// Makes the plan for the current device. Pointers are not looked at.
-cudaError_t w4a16_v2_plan(const W4A16V2Params& params, W4A16Plan* plan);
-
-cudaError_t w4a16_v2(const W4A16V2Params& params, const W4A16Plan& plan, cudaStream_t stream);
+cudaError_t plan_w4a16_v2(const W4A16V2Params& params, W4A16Plan* plan);
+cudaError_t launch_w4a16_v2(const W4A16V2Params& params, const W4A16Plan& plan, void* workspace, cudaStream_t stream);
 
 // Layout v1, fp16 only: w[n, k] = scales[n, k / G] * (q[n, k] - zero_point[n, k / G]).
 //
@@ -76,7 +76,6 @@ struct W4A16V1Params {
   const void* scales;      // fp16 [n, k / group_size], rows scales_row_stride_elems apart
   const int32_t* zeros;    // [n, ceil(k / group_size / 8)], rows zeros_row_stride_elems apart
   void* out;               // fp16 [m, n]
-  void* workspace;         // the plan's workspace_bytes, contents arbitrary; may be null when that is 0
   int64_t m, n, k;
   int64_t scales_row_stride_elems;  // in fp16 elements, >= k / group_size
   int64_t zeros_row_stride_elems;   // in int32 words, >= ceil(k / group_size / 8)
@@ -84,9 +83,7 @@ struct W4A16V1Params {
   bool constant_weights;
 };
 
-// Makes the plan for the current device. Pointers are not looked at.
-cudaError_t w4a16_v1_plan(const W4A16V1Params& params, W4A16Plan* plan);
-
-cudaError_t w4a16_v1(const W4A16V1Params& params, const W4A16Plan& plan, cudaStream_t stream);
+cudaError_t plan_w4a16_v1(const W4A16V1Params& params, W4A16Plan* plan);
+cudaError_t launch_w4a16_v1(const W4A16V1Params& params, const W4A16Plan& plan, void* workspace, cudaStream_t stream);
 
 }  // namespace awq

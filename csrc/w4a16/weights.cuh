@@ -10,12 +10,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "csrc/common/dtype.h"
+#include "csrc/common/convert.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/w4a16/args.h"
-#if AWQ_ENABLE_BF16
-#include <cuda_bf16.h>
-#endif
 
 namespace awq::w4a16 {
 
@@ -38,10 +35,6 @@ struct Pair<__half> {
   static __device__ __forceinline__ uint32_t fma(uint32_t a, uint32_t b, uint32_t c) {
     return bits(__hfma2(of(a), of(b), of(c)));
   }
-  static __device__ __forceinline__ uint32_t narrow(float low, float high) {
-    return bits(__floats2half2_rn(low, high));
-  }
-  static __device__ __forceinline__ float widen(uint16_t value) { return __half2float(__ushort_as_half(value)); }
   static constexpr uint32_t kOnes = 0x3c00'3c00;  // 1, twice
 
   // fp16 with exponent field e and mantissa field f is 2^(e - 15) * (1 + f / 1024). With e = 25 that is 1024 + f: an
@@ -91,11 +84,6 @@ struct Pair<__nv_bfloat16> {
     return 0;  // launch functions refuse bfloat16 below sm_80
 #endif
   }
-  static __device__ __forceinline__ uint32_t narrow(float low, float high) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const uint32_t*>(&pair);
-  }
-  static __device__ __forceinline__ float widen(uint16_t value) { return __uint_as_float(value << 16); }
   static constexpr uint32_t kOnes = 0x3f80'3f80;  // 1, twice
 
   // As for fp16, with 7 mantissa bits: 128 + f. 16 q would reach into the exponent, so each nibble is shifted.
@@ -164,7 +152,7 @@ struct Affine {
 // too large by less than 1: too little to show as long as step * (steps of a group) < 2^31.
 inline uint32_t group_reciprocal(const Args& args) {
   const int64_t steps_per_group = std::max(args.runs_per_group / 4, 1);
-  return static_cast<uint32_t>(((int64_t{1} << 31) + steps_per_group - 1) / steps_per_group);
+  return static_cast<uint32_t>(ceil_div(int64_t{1} << 31, steps_per_group));
 }
 __device__ __forceinline__ uint32_t group_of(uint32_t reciprocal, uint32_t step) {
   return __umulhi(2 * step, reciprocal);
@@ -195,7 +183,7 @@ struct LayoutV2 {
 
   template <class T>
   static __device__ __forceinline__ Affine affine(ChannelScale s) {
-    return {Pair<T>::widen(s.scale), Pair<T>::widen(s.zero)};
+    return {widen_bits<T>(s.scale), widen_bits<T>(s.zero)};
   }
 
   // The weights of pair i: q * scale + zero, rounded once. `scale` and `zero` are broadcast.
@@ -254,8 +242,8 @@ struct LayoutV1 {
 
   template <class T>
   static __device__ __forceinline__ Affine affine(ChannelScale s) {
-    const float scale = Pair<T>::widen(s.scale);
-    return {scale, -scale * (Pair<T>::widen(s.zero) - 1024)};
+    const float scale = widen_bits<T>(s.scale);
+    return {scale, -scale * (widen_bits<T>(s.zero) - 1024)};
   }
 
   // (q - zero_point) * scale, rounded once.

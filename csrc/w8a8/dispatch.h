@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "csrc/common/device.h"
+#include "csrc/w8a8/tiles.h"
 #include "csrc/w8a8/w8a8.h"
 
 namespace awq::w8a8 {
@@ -16,7 +17,7 @@ struct Configuration {
   int stage_k;           // bytes of K that a block fetches at a time
   int blocks_per_sm;     // that run at a time
   int smem_bytes;        // that a block must be able to have
-  cudaError_t (*launch)(const W8A8GemmParams&, const W8A8Plan&, void* workspace, cudaStream_t);
+  Launch launch;
   int arch = 0;          // the only one it runs on, or 0
   bool narrows = false;  // waves are filled by tiles of fewer channels, else by sharing out K
 };

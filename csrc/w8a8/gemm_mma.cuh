@@ -11,11 +11,9 @@
 #include "csrc/common/mma_int8.cuh"
 #include "csrc/common/ptx.cuh"
 #include "csrc/common/vector.cuh"
-#include "csrc/w8a8/gemm_mma.h"
+#include "csrc/w8a8/tiles.h"
 
 namespace awq::w8a8 {
-
-constexpr int kChunkBytes = 16;  // what cp.async moves and a row of an ldmatrix matrix holds
 
 struct MmaParams {
   const int8_t* in_feats;  // [m, k]
@@ -38,7 +36,7 @@ struct MmaParams {
 //   kTileK >= 128: every row starts at bank 0:     chunk ^ row % 8
 //   kTileK == 64:  every second row starts there:  chunk ^ row / 2 % 4
 template <int kTileK>
-__device__ __forceinline__ int swizzle(int row, int chunk) {
+__device__ __forceinline__ int tile_offset(int row, int chunk) {
   const int turn = kTileK == 64 ? row / 2 % 4 : row % 8;
   return row * kTileK + (chunk ^ turn) * kChunkBytes;
 }
@@ -59,10 +57,10 @@ __device__ __forceinline__ void copy_tile(int8_t* tile, const int8_t* matrix, in
   const unsigned last_row = static_cast<unsigned>(min(rows - first_row, static_cast<int64_t>(kRows)) - 1);
   const unsigned stride = static_cast<unsigned>(k);
 #pragma unroll
-  for (int i = 0; i < (kRows + kRowStep - 1) / kRowStep; ++i) {
+  for (int i = 0; i < ceil_div(kRows, kRowStep); ++i) {
     const unsigned row = first + i * kRowStep;
     if (kRows % kRowStep != 0 && row >= kRows) break;
-    ptx::cp_async<kChunkBytes>(tile + swizzle<Config::kTileK>(row, chunk),
+    ptx::cp_async<kChunkBytes>(tile + tile_offset<Config::kTileK>(row, chunk),
                                source + static_cast<uint64_t>(min(row, last_row)) * stride, column < k);
   }
 }
@@ -93,13 +91,13 @@ __device__ __forceinline__ void load_fragments(Fragments<Config>& f, uint32_t st
 #pragma unroll
   for (int i = 0; i < Config::kMmasM; ++i) {
     const int row = place.row + i * kMmaM + lane % 16;
-    ptx::ldmatrix_x4(f.a[i], stage_address + swizzle<Config::kTileK>(row, chunk + lane / 16));
+    ptx::ldmatrix_x4(f.a[i], stage_address + tile_offset<Config::kTileK>(row, chunk + lane / 16));
   }
   const uint32_t b_address = stage_address + Config::kTileM * Config::kTileK;
 #pragma unroll
   for (int j = 0; j < Config::kMmasN / 2; ++j) {
     const int row = place.column + j * 2 * kMmaN + lane / 16 * 8 + lane % 8;
-    ptx::ldmatrix_x4(f.b[j], b_address + swizzle<Config::kTileK>(row, chunk + lane / 8 % 2));
+    ptx::ldmatrix_x4(f.b[j], b_address + tile_offset<Config::kTileK>(row, chunk + lane / 8 % 2));
   }
 }
 
@@ -298,7 +296,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm) w8a8_m
   const WarpPlace<Config> place;
   const TilePlace tile = place_tile(blockIdx.x, p.tiles_m, p.tiles_n);
   const int64_t first_row = tile.m * Config::kTileM, first_column = tile.n * Config::kTileN;
-  const int64_t stages = (p.k + Config::kTileK - 1) / Config::kTileK;
+  const int64_t stages = ceil_div(p.k, Config::kTileK);
   const int64_t first_stage = blockIdx.y * p.stages_per_split;
   const int64_t last_stage = min(stages, first_stage + p.stages_per_split);
 
@@ -315,7 +313,7 @@ __global__ void __launch_bounds__(Config::kThreads, Config::kBlocksPerSm) w8a8_m
 
 template <typename Config>
 cudaError_t launch_gemm_mma(const W8A8GemmParams& p, const W8A8Plan& plan, void* workspace, cudaStream_t stream) {
-  const int64_t stages = std::max<int64_t>((p.k + Config::kTileK - 1) / Config::kTileK, 1);
+  const int64_t stages = std::max<int64_t>(ceil_div(p.k, Config::kTileK), 1);
   MmaParams q{};
   q.in_feats = p.in_feats;
   q.kernel = p.kernel;
@@ -326,9 +324,9 @@ cudaError_t launch_gemm_mma(const W8A8GemmParams& p, const W8A8Plan& plan, void*
   q.m = p.m;
   q.n = p.n;
   q.k = p.k;
-  q.tiles_m = (p.m + Config::kTileM - 1) / Config::kTileM;
-  q.tiles_n = (p.n + Config::kTileN - 1) / Config::kTileN;
-  q.stages_per_split = (stages + plan.splits - 1) / plan.splits;
+  q.tiles_m = ceil_div(p.m, Config::kTileM);
+  q.tiles_n = ceil_div(p.n, Config::kTileN);
+  q.stages_per_split = ceil_div(stages, plan.splits);
   q.splits = plan.splits;
   q.whole_rows = p.n % kVecElems<__half> == 0 && is_aligned(p.out_feats);
   const int64_t tiles = q.tiles_m * q.tiles_n;

@@ -27,15 +27,13 @@
 #include "csrc/common/ptx_sm90.cuh"
 #include "csrc/common/ring.cuh"
 #include "csrc/common/tensor_map.h"
-#include "csrc/w8a8/gemm_sm90.h"
+#include "csrc/w8a8/tiles.h"
 
 namespace awq::w8a8 {
 namespace sm90 {
 
 constexpr int kStepBytes = 32;  // of K in one product
-constexpr int kLineSteps = kBoxRowBytes / kStepBytes;
-constexpr int kChunkBytes = 16;
-constexpr int kRowChunks = kBoxRowBytes / kChunkBytes;
+constexpr int kLineSteps = kLineBytes / kStepBytes;
 constexpr int kUnitTokens = 16;  // what a warp stages at a time, by its 16 channels
 
 struct Args {
@@ -53,7 +51,7 @@ struct Args {
 // Shared memory after the ring. The copy engine's permutation is made from address bits, hence the alignment.
 template <class Config>
 struct alignas(1024) SharedStorage {
-  uint8_t results[Config::kConsumers][2][Config::kResultTokens][kBoxRowBytes];
+  uint8_t results[Config::kConsumers][2][Config::kResultTokens][kLineBytes];
   float token_scales[Config::kConsumers][Config::kTokens];
   uint64_t full[Config::kMaxStages];
   uint64_t empty[Config::kMaxStages];
@@ -106,14 +104,14 @@ __device__ __forceinline__ void fill_stages(const Ring<Config>& ring, SharedStor
       ptx::mbarrier_arrive_expect(full, ring.stage_bytes());
 #pragma unroll
       for (int line = 0; line < Config::kLines; ++line) {
-        const int column = k_tile * Config::kTileK + line * kBoxRowBytes;
-        uint8_t* const weights_line = weights + line * args.channels * kBoxRowBytes;
+        const int column = k_tile * Config::kTileK + line * kLineBytes;
+        uint8_t* const weights_line = weights + line * args.channels * kLineBytes;
         if (args.weights_once) {
           ptx::copy_box(weights_line, weights_map, column, tile.first_channel, full, evict_first);
         } else {
           ptx::copy_box(weights_line, weights_map, column, tile.first_channel, full);
         }
-        ptx::copy_box(activations + line * Config::kTokens * kBoxRowBytes, in_map, column, tile.first_token, full);
+        ptx::copy_box(activations + line * Config::kTokens * kLineBytes, in_map, column, tile.first_token, full);
       }
       position.advance(args.stages);
     }
@@ -129,7 +127,9 @@ using Sums = int[Config::kRowTiles][Config::kTokens / 2];
 
 // Number of the thread's warpgroup. By a shuffle, so that the compiler sees that it is the same for the warp and keeps
 // the operands' descriptors in uniform registers; else it moves them there before every product, at 3% of the time.
-__device__ __forceinline__ int warpgroup_of_block() { return __shfl_sync(0xffffffffu, threadIdx.x / 128, 0); }
+__device__ __forceinline__ int warpgroup_of_block() {
+  return __shfl_sync(kAllLanes, threadIdx.x / kWarpgroupThreads, 0);
+}
 
 // Scale and bias of a lane's channels.
 template <class Config>
@@ -155,7 +155,7 @@ struct LaneChannels {
 template <class Config>
 __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& ring, SharedStorage<Config>& shared,
                                          int k_tiles, RingPosition& position) {
-  constexpr uint64_t kRowTileStep = 64 * kBoxRowBytes >> 4;
+  constexpr uint64_t kRowTileStep = 64 * kLineBytes >> 4;
   const uint64_t first_row_tile = warpgroup_of_block() * Config::kRowTiles * kRowTileStep;
   const auto hand_back = [&](int stage) {
     __syncwarp();  // a lane's arrival speaks for its warp
@@ -171,8 +171,8 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
     for (int line = 0; line < Config::kLines; ++line) {
 #pragma unroll
       for (int step = 0; step < kLineSteps; ++step) {
-        const uint64_t a = weights + (line * ring.args.channels * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
-        const uint64_t b = activations + (line * Config::kTokens * kBoxRowBytes >> 4) + step * ptx::kDescriptorStep;
+        const uint64_t a = weights + (line * ring.args.channels * kLineBytes >> 4) + step * ptx::kDescriptorStep;
+        const uint64_t b = activations + (line * Config::kTokens * kLineBytes >> 4) + step * ptx::kDescriptorStep;
 #pragma unroll
         for (int t = 0; t < Config::kRowTiles; ++t) {
           ptx::wgmma_int8(sum[t], a + t * kRowTileStep, b, k_tile > 0 || line > 0 || step > 0);
@@ -193,8 +193,8 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
 
 // Scales a unit, the lane's sums of two times eight tokens, and lays it out in `rows` as tokens of 64 channels whose
 // chunks are permuted as the copy engine expects it.
-__device__ __forceinline__ void stage_unit(uint8_t (*rows)[kBoxRowBytes], const int (&sum)[8],
-                                           const float* token_scales, const float (&scale)[2], const float (&bias)[2]) {
+__device__ __forceinline__ void stage_unit(uint8_t (*rows)[kLineBytes], const int (&sum)[8], const float* token_scales,
+                                           const float (&scale)[2], const float (&bias)[2]) {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   uint32_t packed[4];
 #pragma unroll
@@ -209,7 +209,7 @@ __device__ __forceinline__ void stage_unit(uint8_t (*rows)[kBoxRowBytes], const 
     }
   }
   const int matrix = lane / 8, row = matrix / 2 * 8 + lane % 8, chunk = 2 * warp + matrix % 2;
-  ptx::stmatrix_x4_transposed(ptx::smem_address(&rows[row][(chunk ^ row % 8) * kChunkBytes]), packed);
+  ptx::stmatrix_x4_transposed(ptx::smem_address(&rows[row][swizzle(chunk, row) * kChunkBytes]), packed);
 }
 
 // Where a warpgroup's results go, by way of its two buffers.
@@ -217,15 +217,15 @@ template <class Config>
 struct Output {
   const Args& args;
   const CUtensorMap& map;
-  uint8_t (*buffers)[Config::kResultTokens][kBoxRowBytes];
-  int warpgroup = threadIdx.x / Config::kWarpgroupThreads, thread = threadIdx.x % Config::kWarpgroupThreads;
+  uint8_t (*buffers)[Config::kResultTokens][kLineBytes];
+  int warpgroup = threadIdx.x / kWarpgroupThreads, thread = threadIdx.x % kWarpgroupThreads;
   int buffer = 0;
 
-  __device__ __forceinline__ void barrier() const { ptx::named_barrier<Config::kWarpgroupThreads>(1 + warpgroup); }
+  __device__ __forceinline__ void barrier() const { ptx::named_barrier<kWarpgroupThreads>(1 + warpgroup); }
 
   // A buffer's results, 64 channels (but none past `end_channel`) by kResultTokens, to memory. The copy engine writes
   // whole lines while the warps go on, but takes boxes of 64 channels only.
-  __device__ __forceinline__ void store(const uint8_t (*rows)[kBoxRowBytes], int channel, int end_channel,
+  __device__ __forceinline__ void store(const uint8_t (*rows)[kLineBytes], int channel, int end_channel,
                                         int token) const {
     if (args.channels % 64 == 0) {
       if (thread != 0 || channel >= end_channel) return;
@@ -233,12 +233,12 @@ struct Output {
       ptx::store_box_commit();
       return;
     }
-    for (int i = thread; i < Config::kResultTokens * kRowChunks; i += Config::kWarpgroupThreads) {
-      const int row = i / kRowChunks, chunk = i % kRowChunks;
+    for (int i = thread; i < Config::kResultTokens * kLineChunks; i += kWarpgroupThreads) {
+      const int row = i / kLineChunks, chunk = i % kLineChunks;
       const int at = channel + chunk * (kChunkBytes / 2);
       if (token + row >= args.m || at >= end_channel) continue;
       *reinterpret_cast<uint4*>(args.out + int64_t{token + row} * args.n + at) =
-          *reinterpret_cast<const uint4*>(&rows[row][(chunk ^ row % 8) * kChunkBytes]);
+          *reinterpret_cast<const uint4*>(&rows[row][swizzle(chunk, row) * kChunkBytes]);
     }
   }
 
@@ -272,7 +272,7 @@ struct Output {
 template <class Config>
 __device__ __forceinline__ void multiply_tiles(const Ring<Config>& ring, SharedStorage<Config>& shared,
                                                const Args& args, const CUtensorMap& out_map) {
-  constexpr int kThreads = Config::kWarpgroupThreads;
+  constexpr int kThreads = kWarpgroupThreads;
   const int warpgroup = threadIdx.x / kThreads, thread = threadIdx.x % kThreads;
   float* const token_scales = shared.token_scales[warpgroup];
   Output<Config> output{args, out_map, shared.results[warpgroup]};
@@ -282,7 +282,7 @@ __device__ __forceinline__ void multiply_tiles(const Ring<Config>& ring, SharedS
     LaneChannels<Config> channels;
     channels.load(args, tile.first_channel + warpgroup * Config::kWarpgroupChannels);
     // All scales are fetched ahead of the products and are there when those end.
-    float token_scale[(Config::kTokens + kThreads - 1) / kThreads];
+    float token_scale[ceil_div(Config::kTokens, kThreads)];
 #pragma unroll
     for (int i = 0; i < Config::kTokens; i += kThreads) {
       const int token = tile.first_token + i + thread;
@@ -322,32 +322,28 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
   __syncthreads();
 
   if (threadIdx.x >= Config::kConsumerThreads) {
-    if constexpr (Config::kConsumers > 1) ptx::release_registers<Config::kProducerRegisters>();
+    if constexpr (Config::kConsumers > 1) ptx::release_registers<ptx::RegisterSplit<Config::kConsumers>::kProducer>();
     if (threadIdx.x == Config::kConsumerThreads) fill_stages<Config>(ring, shared, args, in_map, weights_map);
   } else {
-    if constexpr (Config::kConsumers > 1) ptx::acquire_registers<Config::kConsumerRegisters>();
+    if constexpr (Config::kConsumers > 1) ptx::acquire_registers<ptx::RegisterSplit<Config::kConsumers>::kConsumer>();
     multiply_tiles<Config>(ring, shared, args, out_map);
   }
 }
 
-}  // namespace sm90
-
 template <class Config>
-cudaError_t launch_gemm_sm90(const W8A8GemmParams& p, int channels, cudaStream_t stream) {
+cudaError_t launch(const W8A8GemmParams& p, const W8A8Plan& plan, cudaStream_t stream) {
   CUtensorMap in_map, weights_map, out_map;
   cudaError_t error = describe_matrix(&in_map, p.in_feats, 1, p.m, p.k, Config::kTokens);
-  if (error == cudaSuccess) error = describe_matrix(&weights_map, p.kernel, 1, p.n, p.k, channels);
+  if (error == cudaSuccess) error = describe_matrix(&weights_map, p.kernel, 1, p.n, p.k, plan.channels);
   if (error == cudaSuccess) error = describe_matrix(&out_map, p.out_feats, 2, p.m, p.n * 2, Config::kResultTokens);
-  DeviceInfo device;
-  if (error == cudaSuccess) error = current_device_info(&device);
-  const auto kernel = sm90::gemm_kernel<Config>;
+  const auto kernel = gemm_kernel<Config>;
   if (error == cudaSuccess) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Config::kSmemBytes);
   }
   if (error != cudaSuccess) return error;
 
-  const auto tiles = [](int64_t size, int tile) { return static_cast<int>((size + tile - 1) / tile); };
-  sm90::Args args{};
+  const auto tiles = [](int64_t size, int tile) { return static_cast<int>(ceil_div(size, tile)); };
+  Args args{};
   args.wscales = static_cast<const __half*>(p.wscales);
   args.ascales = static_cast<const __half*>(p.ascales);
   args.bias = static_cast<const __half*>(p.bias);
@@ -355,17 +351,26 @@ cudaError_t launch_gemm_sm90(const W8A8GemmParams& p, int channels, cudaStream_t
   args.m = static_cast<int>(p.m);
   args.n = static_cast<int>(p.n);
   args.k_tiles = tiles(p.k, Config::kTileK);
-  args.channels = channels;
-  args.channel_tiles = tiles(p.n, channels);
+  args.channels = plan.channels;
+  args.channel_tiles = tiles(p.n, plan.channels);
   args.token_tiles = tiles(p.m, Config::kTokens);
-  args.stages = Config::stages(channels);
+  args.stages = Config::stages(plan.channels);
   args.weights_once = args.token_tiles <= 4;
 
   // Blocks stay and take one tile after another.
-  const int blocks = std::min(args.channel_tiles * args.token_tiles, device.sm_count);
+  const int blocks = std::min(args.channel_tiles * args.token_tiles, plan.device.sm_count);
   kernel<<<static_cast<unsigned>(blocks), Config::kThreads, Config::kSmemBytes, stream>>>(args, in_map, weights_map,
                                                                                           out_map);
   return checked_launch();
+}
+
+}  // namespace sm90
+
+template <class Tile>
+cudaError_t launch_gemm_sm90(const W8A8GemmParams& params, const W8A8Plan& plan, void*, cudaStream_t stream) {
+  using Narrow = typename Tile::Narrow;
+  if (plan.channels <= Narrow::kMaxChannels) return sm90::launch<Narrow>(params, plan, stream);
+  return sm90::launch<typename Tile::Wide>(params, plan, stream);
 }
 
 }  // namespace awq::w8a8

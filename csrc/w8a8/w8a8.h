@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "csrc/common/device.h"
+#include "csrc/common/gpu.h"
+
 namespace awq {
 
 // Rows of in_feats and kernel are read in units of 16 bytes.
@@ -35,11 +38,12 @@ struct W8A8Plan {
   int splits;                                // parts along K
   int channels;                              // of a tile, for the kernels that take any number
   size_t workspace_bytes;                    // scratch memory that the product needs; 0 for most sizes
+  DeviceInfo device;
 };
 
 // Makes the plan for the current device. Of the pointers in `params`, the alignment of out_feats matters; nothing is
 // read through them. cudaErrorInvalidValue for sizes outside the bounds above.
-cudaError_t w8a8_gemm_plan(const W8A8GemmParams& params, W8A8Plan* plan);
+cudaError_t plan_w8a8_gemm(const W8A8GemmParams& params, W8A8Plan* plan);
 
 // out[i, j] = (sum_k in_feats[i, k] * kernel[j, k]) * wscales[j] * ascales[i] + bias[j]
 //
@@ -50,7 +54,8 @@ cudaError_t w8a8_gemm_plan(const W8A8GemmParams& params, W8A8Plan* plan);
 // `plan` was made for these parameters. `workspace` is 16-byte aligned device memory of plan.workspace_bytes bytes
 // (null is fine for 0); it needs no initial contents and may be reused once the stream has passed this call. Runs on
 // the current device and on `stream`, never synchronizes, can be captured in a graph. Returns cudaErrorInvalidValue for
-// sizes or alignments outside the bounds above, else the error of the launch. Zero rows or zero columns launch nothing.
+// alignments outside the bounds above or a missing workspace, else the error of the launch. Zero rows or zero columns
+// launch nothing.
 cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, const W8A8Plan& plan, void* workspace, cudaStream_t stream);
 
 }  // namespace awq

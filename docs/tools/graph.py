@@ -29,6 +29,11 @@ def _box(label: str) -> str | None:
     package, _, name = label.removeprefix("//").partition(":")
     if package.startswith("config"):
         return None
+    if package == "csrc/bindings":  # the same in another configuration
+        if name == "device":
+            return "csrc/common:device"
+        if name.endswith("_kernels"):
+            return "csrc/" + name.removesuffix("_kernels")
     if package.endswith("/" + name):
         return package
     name = name.removesuffix("_library.so")  # what a py_extension links
@@ -103,8 +108,8 @@ def page(path: pathlib.Path) -> str:
 
 # The graph of targets
 
-What the wheel is made of, as Bazel's analysis sees it with the default settings. An arrow goes from a target to one it
-is made from; arrows that follow from others are left out. nvcc compiles the hexagons, the host compiler the rest.
+What the wheels are made of, as Bazel's analysis sees it with the default settings. An arrow goes from a target to one
+it is made from; arrows that follow from others are left out. nvcc compiles the hexagons, the host compiler the rest.
 Not drawn: the settings and checks in `//config`, which everything depends on.
 
 {diagram(path)}

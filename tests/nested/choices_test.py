@@ -206,7 +206,7 @@ def test_its_cuda_toolkit_compiles_the_kernels(actions: str) -> None:
 
 
 def test_its_pytorch_is_compiled_against(actions: str) -> None:
-    [command] = [c for c in commands(actions, "CppCompile") if "csrc/bindings/arguments.cc" in c]
+    [command] = [c for c in commands(actions, "CppCompile") if "csrc/bindings/pybind11_form.cc" in c]
     assert "torch/site-packages/torch/include" in command
     assert "_GLIBCXX_USE_CXX11_ABI=0" in command
     [link] = [c for c in commands(actions, "CppLink") if "ft_attention_library.so" in c]

@@ -273,7 +273,7 @@ def test_debian_package_whose_hash_does_not_match(workspace: Checkout, tmp_path:
 
 def archive(folder: pathlib.Path, component: str, files: list[str]) -> dict[str, object]:
     """A redistributable archive of empty files; returns its entry in the manifest."""
-    name = f"{component}-linux-x86_64-12.4.99-archive"
+    name = f"{component}-linux-x86_64-12.1.99-archive"
     path = folder / component / "linux-x86_64" / f"{name}.tar.xz"
     path.parent.mkdir(parents=True)
     with tarfile.open(path, "w:xz") as tar:
@@ -291,16 +291,16 @@ def test_toolkit_from_redistributable_archives(workspace: Checkout, tmp_path: pa
         "cuda_cccl": archive(tmp_path, "cuda_cccl", ["include/nv/target"]),
     }
     text = json.dumps(manifest)
-    write(tmp_path / "redistrib_12.4.1.json", text)
+    write(tmp_path / "redistrib_12.1.1.json", text)
     versions = workspace.root / "third_party/versions.bzl"
     original = versions.read_text()
-    pinned = re.search(r'redistrib_12\.4\.1\.json",\s+sha256 = "(\w+)"', original)
+    pinned = re.search(r'redistrib_12\.1\.1\.json",\s+sha256 = "(\w+)"', original)
     assert pinned
     here = original.replace(pinned[1], hashlib.sha256(text.encode()).hexdigest())
     versions.write_text(re.sub(r'_REDIST = "[^"]+"', f'_REDIST = "file://{tmp_path}/"', here))
     try:
-        command = ["build", "--repository_cache=", "--//config:cuda=12.4", "//:cuda_runtime"]
-        damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.4.99-archive.tar.xz"
+        command = ["build", "--repository_cache=", "--//config:cuda=12.1", "//:cuda_runtime"]
+        damaged = tmp_path / "cuda_cccl/linux-x86_64/cuda_cccl-linux-x86_64-12.1.99-archive.tar.xz"
         whole = damaged.read_bytes()
         damaged.write_bytes(whole + b"more")
         result = workspace.bazel(*command)

@@ -73,8 +73,8 @@ def test_another_client_runs_nothing(
         note_build("second, remote", time.monotonic() - started, found)
         assert set(found) == {"remote cache hit"}
         assert sorted(found["remote cache hit"]) == sorted(ran["remote"])
-        wheel = checkout.outputs("python/wheel/*.whl")
-        assert wheel and other.outputs("python/wheel/*.whl") == wheel
+        wheel = checkout.outputs("python/universal/wheel/*.whl")
+        assert wheel and other.outputs("python/universal/wheel/*.whl") == wheel
 
 
 def test_a_cache_alone_serves_what_was_executed_remotely(

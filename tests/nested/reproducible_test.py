@@ -88,7 +88,7 @@ def test_another_checkout_and_machine_give_the_same_bits(here: dict[str, str], e
     assert list(ran) == ["linux-sandbox"], {runner: len(actions) for runner, actions in ran.items()}
     assert {"CppCompile", "CppLink", "CudaCompile"} <= set(ran["linux-sandbox"])
     tags = {name for name in here if name.endswith(".so")}
-    built = elsewhere.outputs("python/*.so") | elsewhere.outputs("python/wheel/*.whl")
+    built = elsewhere.outputs("python/*.so") | elsewhere.outputs("python/universal/wheel/*.whl")
     assert {name: digest for name, digest in digests(built).items() if name in here} == here
     assert tags <= set(built)
 

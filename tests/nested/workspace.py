@@ -173,6 +173,10 @@ class Checkout:
         """Builds targets, with options among them."""
         return self.bazel("build", *self.options(), *targets)
 
+    def repositories(self) -> list[str]:
+        """The repositories that the builds so far made use of, by canonical name."""
+        return [path.name for path in (self._base / "external").iterdir() if path.is_dir()]
+
     def runners(self) -> dict[str, list[str]]:
         """Of the last build: which compile actions (by mnemonic) ran or were found where."""
         runners: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ Nothing of CUDA on the host is looked at. The packages are unpacked over each ot
 load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "archive_failed", "format_problem")
 load("//third_party:versions.bzl", "DEFAULT_PYTHON")
+load("//third_party/deb:deb.bzl", "unpack_debs")
 load("//third_party/pip:wheels.bzl", "download_wheels", "locked_wheels")
 load(":build_file.bzl", "toolkit_build_file")
 
@@ -40,10 +41,50 @@ _COMPONENTS = ["cuda_nvcc", "cuda_cudart", "cuda_cccl"]
 # As the manifest calls processors.
 _REDIST_PLATFORMS = {"aarch64": "linux-sbsa", "x86_64": "linux-x86_64"}
 
+# How nvcc finds its parts. Debian's own file names folders of an installed toolkit.
+_PROFILE = """\
+TOP = $(_HERE_)/..
+NVVMIR_LIBRARY_DIR = $(TOP)/nvvm/libdevice
+PATH += $(TOP)/nvvm/bin:$(_HERE_):
+INCLUDES += "-I$(TOP)/include" $(_SPACE_)
+"""
+
+# Where the parts of the usual layout lie in Debian's packages.
+_DEBIAN_LAYOUT = {
+    "bin/bin2c": "usr/bin/bin2c",
+    "bin/crt": "usr/lib/nvidia-cuda-toolkit/bin/crt",
+    "bin/cudafe++": "usr/bin/cudafe++",
+    "bin/fatbinary": "usr/bin/fatbinary",
+    "bin/nvcc": "usr/lib/nvidia-cuda-toolkit/bin/nvcc",
+    "bin/nvlink": "usr/bin/nvlink",
+    "bin/ptxas": "usr/bin/ptxas",
+    "include": "usr/include",
+    "lib/libcudart_static.a": "usr/lib/x86_64-linux-gnu/libcudart_static.a",
+    "LICENSE": "usr/share/doc/nvidia-cuda-toolkit/copyright",
+    "nvvm/bin/cicc": "usr/lib/nvidia-cuda-toolkit/bin/cicc",
+    "nvvm/libdevice": "usr/lib/nvidia-cuda-toolkit/libdevice",
+}
+
+def _debian_toolkit(rctx):
+    """The toolkit from Debian's packages, which are of the same release."""
+    unpack_debs(rctx, rctx.attr.debs)
+    rctx.execute(["mkdir", "-p", "bin", "lib", "nvvm/bin"])
+    for part, source in _DEBIAN_LAYOUT.items():
+        result = rctx.execute(["mv", "debs/" + source, part])
+        if result.return_code != 0:
+            fail("the packages of {} hold no {}: {}".format(rctx.attr.debs, source, result.stderr))
+    rctx.file("bin/nvcc.profile", _PROFILE, executable = False)
+    rctx.delete("debs")
+    _finish(rctx)
+
 def _redist_toolkit_repo_impl(rctx):
-    found = machine_problem(rctx, str(rctx.path(".")), 1)
+    from_debian = rctx.attr.debs and rctx.os.environ.get("AWQ_DEB_FETCH")
+    found = machine_problem(rctx, str(rctx.path(".")), 6 if from_debian else 1)
     if found:
         fail(format_problem(found))
+    if from_debian:
+        _debian_toolkit(rctx)
+        return
     manifest_url = rctx.attr.manifest
     if not rctx.download(manifest_url, "manifest.json", sha256 = rctx.attr.sha256, allow_fail = True).success:
         fail(format_problem(archive_failed(manifest_url, rctx.attr.sha256, rctx.attr.version)))
@@ -62,9 +103,10 @@ def _redist_toolkit_repo_impl(rctx):
 
 redist_toolkit_repo = repository_rule(
     implementation = _redist_toolkit_repo_impl,
-    doc = "A CUDA toolkit from the vendor's redistributable archives.",
+    doc = "A CUDA toolkit from the vendor's redistributable archives; in the offline mode from Debian's packages.",
     attrs = {
         "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor nvcc runs on."),
+        "debs": attr.label(allow_single_file = True, doc = "Lock of Debian's packages of the same release, if there are any."),
         "manifest": attr.string(mandatory = True, doc = "Address of the manifest; the archives lie beside it."),
         "sha256": attr.string(mandatory = True, doc = "The manifest's checksum; it holds the archives'."),
         "version": attr.string(mandatory = True, doc = "CUDA version as major.minor."),

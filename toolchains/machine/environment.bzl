@@ -17,6 +17,7 @@ def _environment_repo_impl(rctx):
     installed = rctx.os.environ.get("AWQ_PYTHON") == "installed"
     python = default_python(rctx, PYTHON_VERSIONS, DEBIAN_PYTHONS, DEFAULT_PYTHON) if installed else DEFAULT_PYTHON
     lines.append("DEFAULT_PYTHON = {}".format(repr(python)))
+    lines.append("OFFLINE = {}".format(installed))
     rctx.file("environment.bzl", "\n".join(lines) + "\n", executable = False)
     rctx.file("BUILD.bazel", "", executable = False)
 

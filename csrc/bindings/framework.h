@@ -1,0 +1,110 @@
+// PyTorch, as the bindings need it: a view of a Python tensor, new tensors, scratch memory, the current stream. All
+// needs the GIL where nothing else is said.
+//
+// Two libraries define these functions, and a module links one of them: `pybind11_form`, by PyTorch's C++ interface,
+// for one PyTorch and one Python; `universal_form`, by DLPack's exchange API, for all. Nothing else in csrc differs
+// between the two. What passes here is plain, without classes of the C++ library: PyTorch before 2.7 is compiled for
+// its old strings, and the rest of the bindings is not.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "csrc/bindings/spec.h"
+
+typedef struct _object PyObject;  // as in Python.h
+
+namespace awq::bindings {
+
+// A tensor as a kernel sees it. Good until the call ends, as the tensor is.
+struct TensorView {
+  void* data = nullptr;              // nullptr also where the tensor has no memory of its own
+  const int64_t* sizes = nullptr;    // [dim]
+  const int64_t* strides = nullptr;  // [dim], in elements
+  int dim = 0;
+  unsigned type = 0;                // one of Types, or 0 for another
+  int device = -1;                  // index of its CUDA device, or -1 where it is on none
+  bool present = false;             // false of an optional tensor that is None
+  bool dense = true;                // strided and not quantized; if false, nothing else here says anything
+  std::unique_ptr<int64_t[]> kept;  // sizes and strides of a tensor that does not hold them in memory
+
+  int64_t size(int i) const { return sizes[i]; }
+  int64_t stride(int i) const { return strides[i]; }
+  int64_t element_size() const;
+  int64_t elements() const;
+  bool is_contiguous() const;
+};
+
+// A new tensor: the Python object, which this owns, and its memory. Needs the GIL.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(PyObject* owned, void* data) : object_(owned), data_(data) {}
+  Tensor(Tensor&& other) noexcept : object_(other.release()), data_(other.data_) {}
+  Tensor& operator=(Tensor&&) = delete;
+  ~Tensor();
+
+  void* data() const { return data_; }
+  PyObject* release() { return std::exchange(object_, nullptr); }
+
+ private:
+  PyObject* object_ = nullptr;
+  void* data_ = nullptr;
+};
+
+// An error of the bindings' own, to become a Python exception.
+class Error : public std::runtime_error {
+ public:
+  enum class Kind { kType, kValue, kRuntime };
+  Error(Kind kind, const char* message) : std::runtime_error(message), kind(kind) {}
+  const Kind kind;
+};
+
+// Thrown where a Python exception has been set.
+struct PythonError {};
+
+namespace framework {
+
+// What a form keeps between the calls of one function.
+struct Memory;
+
+// Fills the view; false if the value is no torch.Tensor. Throws PythonError.
+bool view(PyObject* value, TensorView* view);
+
+// Whether the tensor's values have the opposite sign of what its memory holds. Throws PythonError.
+bool is_negated(PyObject* tensor, const TensorView& view);
+
+// An uninitialized tensor on a CUDA device.
+struct NewTensor {
+  const int64_t* sizes;    // [dim]
+  const int64_t* strides;  // [dim], dense in some order of the dimensions
+  int dim;
+  Types type;
+  int device;
+};
+Tensor empty(const NewTensor& tensor, Memory** memory);
+
+// Memory of torch's allocator on the current stream, handed on in stream order once freed. Needs no GIL.
+struct Scratch {
+  void* data = nullptr;
+  void* owner = nullptr;
+};
+Scratch allocate(size_t bytes, int device);
+void free(Scratch scratch);
+
+// PyTorch's current stream of a device.
+cudaStream_t current_stream(int device);
+
+// As after an in-place operation of PyTorch: autograd notices if it still needs the old values. Throws PythonError.
+void bump_versions(PyObject* const* tensors, size_t count);
+
+// In a catch block: sets the Python exception for an exception that is neither Error nor PythonError.
+void set_error();
+
+}  // namespace framework
+}  // namespace awq::bindings
