@@ -1,9 +1,13 @@
 // The arguments of one call, checked against the function's spec. All errors of the modules are made here.
 //
-// Order of the checks, each over all arguments before the next: Python type; per tensor element type, rank, shape,
-// strides; then what the binding requires beyond the table; then devices; then the GPU's architecture. So everything
-// that can be told without a GPU is, and a message names the first thing wrong: "<function>: <argument> must be ...,
-// got ...".
+// The checks have this order. Each step checks all arguments before the next step begins:
+//   1. Python type
+//   2. per tensor: element type, rank, shape, strides
+//   3. the requirements of the binding beyond the table
+//   4. devices
+//   5. the GPU's architecture
+// The first checks therefore need no GPU. A message names the first problem:
+// "<function>: <argument> must be ..., got ...".
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -134,7 +138,7 @@ class Arguments {
   mutable int device_ = -1;  // index of the tensors' CUDA device, once it is checked
 };
 
-// Formula, arguments and result of a function, in words: its docstring, which is kept for ever. Needs the GIL.
+// The docstring of a function: formula, arguments and result as text. The text is never freed. Needs the GIL.
 const char* docstring(const FunctionSpec& spec);
 
 }  // namespace awq::bindings

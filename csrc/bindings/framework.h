@@ -1,10 +1,11 @@
-// PyTorch, as the bindings need it: a view of a Python tensor, new tensors, scratch memory, the current stream. All
-// needs the GIL where nothing else is said.
+// The interface of the bindings to PyTorch: a view of a Python tensor, new tensors, scratch memory, the current stream.
+// All functions need the GIL unless stated otherwise.
 //
-// Two libraries define these functions, and a module links one of them: `pybind11_form`, by PyTorch's C++ interface,
-// for one PyTorch and one Python; `universal_form`, by DLPack's exchange API, for all. Nothing else in csrc differs
-// between the two. What passes here is plain, without classes of the C++ library: PyTorch before 2.7 is compiled for
-// its old strings, and the rest of the bindings is not.
+// Two libraries define these functions. A module links one of them:
+//   pybind11_form   uses PyTorch's C++ interface, for one PyTorch and one Python
+//   universal_form  uses DLPack's exchange API, for all
+// Nothing else in csrc differs between the two. The types here are plain, without classes of the C++ library. PyTorch
+// before 2.7 is compiled for the old strings of that library, and the rest of the bindings is not.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -21,7 +22,7 @@ typedef struct _object PyObject;  // as in Python.h
 
 namespace awq::bindings {
 
-// A tensor as a kernel sees it. Good until the call ends, as the tensor is.
+// A tensor as a kernel sees it. Like the tensor, it is valid until the call ends.
 struct TensorView {
   void* data = nullptr;              // nullptr also where the tensor has no memory of its own
   const int64_t* sizes = nullptr;    // [dim]
@@ -40,7 +41,7 @@ struct TensorView {
   bool is_contiguous() const;
 };
 
-// A new tensor: the Python object, which this owns, and its memory. Needs the GIL.
+// A new tensor: its memory and its Python object, which this class owns. Needs the GIL.
 class Tensor {
  public:
   Tensor() = default;
@@ -57,7 +58,7 @@ class Tensor {
   void* data_ = nullptr;
 };
 
-// An error of the bindings' own, to become a Python exception.
+// An error of the bindings. It becomes a Python exception.
 class Error : public std::runtime_error {
  public:
   enum class Kind { kType, kValue, kRuntime };
@@ -65,12 +66,12 @@ class Error : public std::runtime_error {
   const Kind kind;
 };
 
-// Thrown where a Python exception has been set.
+// Thrown if a Python exception has been set.
 struct PythonError {};
 
 namespace framework {
 
-// What a form keeps between the calls of one function.
+// The data that a form keeps between the calls of one function.
 struct Memory;
 
 // Fills the view; false if the value is no torch.Tensor. Throws PythonError.
@@ -89,7 +90,7 @@ struct NewTensor {
 };
 Tensor empty(const NewTensor& tensor, Memory** memory);
 
-// Memory of torch's allocator on the current stream, handed on in stream order once freed. Needs no GIL.
+// Memory of torch's allocator on the current stream. Freed memory is reused in stream order. Needs no GIL.
 struct Scratch {
   void* data = nullptr;
   void* owner = nullptr;

@@ -1,4 +1,4 @@
-// What the modules are put together from: each function adds one kernel family's functions to a module.
+// The parts of the modules: each function here adds the functions of one kernel family to a module.
 #pragma once
 
 #include <type_traits>

@@ -1,4 +1,4 @@
-// Kernels that work row by row: how threads are assigned to rows, and how a thread holds its share of one.
+// Kernels that work row by row: the assignment of threads to rows, and a thread's share of a row.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,14 +12,14 @@
 
 namespace awq {
 
-// A team of kThreads works on one row. If kResident, each thread holds kVectors 16-byte vectors of it in registers from
-// the first pass to the last; else each pass reads the row again, and rows may have any length.
+// A team of kThreads works on one row. If kResident, each thread holds kVectors 16-byte vectors of the row in registers
+// from the first pass to the last. Otherwise each pass reads the row again, and rows may have any length.
 template <int kThreads_, int kVectors_, bool kResident_ = true>
 struct RowConfig {
   static constexpr int kThreads = kThreads_;  // of a team
   static constexpr int kVectors = kVectors_;
   static constexpr bool kResident = kResident_;
-  // Small teams share a block, so that a multiprocessor can be filled with the blocks it may hold.
+  // Small teams share a block. The blocks that a multiprocessor may hold then suffice to fill it.
   static constexpr int kRowsPerBlock = kThreads < 128 ? 128 / kThreads : 1;
   static constexpr int kBlockThreads = kThreads * kRowsPerBlock;
   static constexpr int kWarps = ceil_div(kThreads, kWarpSize);
@@ -80,7 +80,7 @@ template <typename Config>
 __device__ __forceinline__ int64_t row_step() {
   return static_cast<int64_t>(gridDim.x) * Config::kRowsPerBlock;
 }
-// To be called before a team goes on to its next row: the slots of its reductions are used again.
+// A team calls this before its next row, because that row uses the slots of the reductions again.
 template <typename Config>
 __device__ __forceinline__ void end_row() {
   if constexpr (Config::kThreads > kWarpSize) __syncthreads();

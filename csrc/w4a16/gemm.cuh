@@ -1,8 +1,8 @@
 // Many rows: tiles of channels x tokens on the tensor cores by mma.sync, for every architecture.
 //
-// The weights are the 16-row operand A, so that tokens can come in eights, and so that the lane that dequantizes a
-// channel's weights is the one that multiplies them. Tiles of K pass through a ring of stages in shared memory, filled
-// by cp.async; each warp dequantizes its weights in registers.
+// The weights are the 16-row operand A, for two reasons. Tokens can then come in multiples of eight. The lane that
+// dequantizes the weights of a channel also multiplies them. Tiles of K pass through a ring of stages in shared memory.
+// cp.async fills the ring. Each warp dequantizes its weights in registers.
 //
 //   lane 4g + c of a warp    channels 2 kRowTiles g ...: 4 or 8 neighbours, so that scales and results move as vectors
 //   mma tile t               row g is the lane's channel 2t, row g + 8 its channel 2t + 1
@@ -33,7 +33,7 @@ __device__ __forceinline__ int swizzle_weights(int chunk, int line) {
   return swizzle(chunk, line / (Config::kRowTiles / 2));
 }
 
-// Where a block works.
+// The position of a block in the result.
 struct TilePosition {
   int64_t first_channel, first_token;
   int k_tile_begin, k_tile_end;

@@ -1,8 +1,9 @@
-// Where the weights of a run lie, and how a 32-bit word of eight of them becomes operands of an mma.
+// The position of the weights of a run, and the conversion of a 32-bit word of eight weights into operands of an mma.
 //
-// Order along K. A product sums over K, so the operands may take K in any order as long as both take the same one. Lane
-// 4g + c of a warp dequantizes whole words, and a word gives the operand pairs of two mma steps of 16 columns; the
-// activations' fragments follow: x_fragment() of the layout tells which pairs of the activations face a word's pairs.
+// Order along K. A product sums over K. The operands may have K in any order, as long as both have the same. Lane 4g +
+// c of a warp dequantizes whole words. A word gives the operand pairs of two mma steps of 16 columns. The fragments of
+// the activations follow this order: x_fragment() of the layout gives the pairs of activations that match the pairs of
+// a word.
 #pragma once
 
 #include <cuda_fp16.h>

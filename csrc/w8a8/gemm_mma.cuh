@@ -1,8 +1,9 @@
-// int8 matrix product on mma.sync: tiles flow through shared memory in stages (cp.async), fragments come by ldmatrix,
-// sums stay in int32 registers, scales and bias are applied once at the end.
+// int8 matrix product on mma.sync. Tiles pass through shared memory in stages (cp.async). ldmatrix loads the fragments.
+// Sums stay in int32 registers. Scales and bias are applied once at the end.
 //
-// Small problems are cut along K twice over, which changes nothing in the result since integer sums are exact: by the
-// warps of a block (kWarpsK), and by blocks that share an output tile (`splits`), of which the last to arrive adds up.
+// Small problems are split along K in two ways: over the warps of a block (kWarpsK), and over blocks that share an
+// output tile (`splits`). The last of these blocks to arrive adds up. The result does not change, because integer sums
+// are exact.
 #pragma once
 
 #include <cuda_fp16.h>

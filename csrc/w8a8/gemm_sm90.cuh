@@ -1,15 +1,16 @@
-// int8 matrix product on Hopper: wgmma, the tensor copy engine, and warps with different jobs.
+// int8 matrix product on Hopper: wgmma, the tensor copy engine, and warps with different roles.
 //
-// The transposed product is computed: weights are the row operand A, 64 channels at a time, activations the column
-// operand B, of as many tokens as a tile has. So few tokens cost few columns, and weights are read once. Both operands
-// come from shared memory. One thread keeps a ring of stages filled; blocks stay and take one tile after another, so
-// that the ring is full again by the time a tile's results are on their way out.
+// The kernel computes the transposed product. Weights are the row operand A, 64 channels at a time. Activations are the
+// column operand B, with the tokens of a tile. Few tokens therefore cost few columns, and weights are read once. Both
+// operands come from shared memory. One thread keeps a ring of stages filled. Blocks are persistent and take one tile
+// after another. The ring is therefore full again when the results of a tile leave.
 //
-// Not worth it (H200, us, each within one run): two blocks of a cluster, each fetching half of their common activations
-// for both (28672 x 4096: 212 instead of 159 for 1024 rows, 789 instead of 614 for 4096); two, four or eight blocks of
-// a cluster that share K and add up through one another's shared memory (4096 x 4096, 128 rows: 16.0 to 28.7 with 128
-// tokens, where smaller tiles take 13.0); starting every tile at another place in K, against hot lines in L2 (no
-// difference).
+// These variants were not faster (H200, us, each comparison within one run):
+//   - a cluster of two blocks, each fetching half of the common activations for both: 212 instead of 159 for 1024 rows
+//     of 28672 x 4096, 789 instead of 614 for 4096 rows;
+//   - a cluster of two, four or eight blocks that share K and add up through one another's shared memory: 16.0 to 28.7
+//     with 128 tokens (4096 x 4096, 128 rows), where smaller tiles take 13.0;
+//   - a different start in K for every tile, to avoid hot lines in L2: no difference.
 //
 //   shared operands    128-byte rows, 128 columns of a channel or a token
 //   shared results     128-byte rows, 64 channels of a token
