@@ -31,8 +31,9 @@ constexpr int kExclusiveSmemBytes = 114 * 1024;
 // The shared memory of a block of the tensor-core engine for D = 128. Other head dims need somewhat less.
 constexpr int kTypicalSmemBytes = 84 * 1024;
 
-// The part [begin, end) of a row's `slots` filled cache slots that piece `split` holds. Attention and merge both derive
-// it from the row's own length, which the host does not know: `splits` is the launch's bound, a short row uses fewer.
+// The part [begin, end) of a row's `slots` filled cache slots that piece `split` has. Attention and merge both derive
+// it from the row's length, which the host does not know. `splits` is the maximum of the launch. A short row uses fewer
+// pieces.
 struct SplitRange {
   int begin, end;
   int used_splits;
@@ -54,12 +55,12 @@ struct AttendParams {
   SingleQueryAttentionParams user;
   int group_heads;                  // H / Hk
   int head_tiles;                   // blocks that share one key-value head
-  int splits;                       // pieces of a sequence, at most
+  int splits;                       // maximum number of pieces of a sequence
   float logit_scale;                // log2(e) / sqrt(D): softmax works with powers of two
   double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
   double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
                                     // the last one's
-  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace
+  bool clustered;                   // the pieces of a sequence may be a cluster; else the workspace has their results
   bool exclusive;                   // no two blocks on one multiprocessor
   float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
   float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials

@@ -66,7 +66,7 @@ struct SingleQueryAttentionParams {
 // The plan of a call: the division of its work. It is valid for the sizes, the type and the device that it was made
 // for, with any pointers.
 struct SingleQueryAttentionPlan {
-  int splits;              // pieces of a sequence, at most; 0 for no sequence
+  int splits;              // maximum number of pieces of a sequence; 0 for no sequence
   bool clustered;          // the blocks of a sequence's pieces may form a cluster
   bool exclusive;          // each block has a multiprocessor alone
   size_t workspace_bytes;  // scratch memory; 0 if sequences are not split

@@ -24,14 +24,14 @@ namespace awq::bindings {
 
 // A tensor as a kernel sees it. Like the tensor, it is valid until the call ends.
 struct TensorView {
-  void* data = nullptr;              // nullptr also where the tensor has no memory of its own
+  void* data = nullptr;              // also nullptr if the tensor has no memory of its own
   const int64_t* sizes = nullptr;    // [dim]
   const int64_t* strides = nullptr;  // [dim], in elements
   int dim = 0;
   unsigned type = 0;                // one of Types, or 0 for another
-  int device = -1;                  // index of its CUDA device, or -1 where it is on none
-  bool present = false;             // false of an optional tensor that is None
-  bool dense = true;                // strided and not quantized; if false, nothing else here says anything
+  int device = -1;                  // index of its CUDA device; -1 if it is on none
+  bool present = false;             // false for an optional tensor that is None
+  bool dense = true;                // strided and not quantized; if false, the other fields have no meaning
   std::unique_ptr<int64_t[]> kept;  // sizes and strides of a tensor that does not hold them in memory
 
   int64_t size(int i) const { return sizes[i]; }
@@ -74,10 +74,10 @@ namespace framework {
 // The data that a form keeps between the calls of one function.
 struct Memory;
 
-// Fills the view; false if the value is no torch.Tensor. Throws PythonError.
+// Fills the view. Returns false if the value is no torch.Tensor. Throws PythonError.
 bool view(PyObject* value, TensorView* view);
 
-// Whether the tensor's values have the opposite sign of what its memory holds. Throws PythonError.
+// Whether the tensor's values have the opposite sign of the values in its memory. Throws PythonError.
 bool is_negated(PyObject* tensor, const TensorView& view);
 
 // An uninitialized tensor on a CUDA device.
@@ -101,7 +101,8 @@ void free(Scratch scratch);
 // PyTorch's current stream of a device.
 cudaStream_t current_stream(int device);
 
-// As after an in-place operation of PyTorch: autograd notices if it still needs the old values. Throws PythonError.
+// Marks a tensor as changed, as an in-place operation of PyTorch does. autograd then notices if it still needs the old
+// values. Throws PythonError.
 void bump_versions(PyObject* const* tensors, size_t count);
 
 // In a catch block: sets the Python exception for an exception that is neither Error nor PythonError.

@@ -147,7 +147,7 @@ __device__ __forceinline__ uint32_t transpose_8x8(uint32_t x) {
   return y;
 }
 
-// (a & b) | c in one instruction. The compiler makes two of it when b and c are both constants.
+// (a & b) | c in one instruction. The compiler needs two if b and c are both constants.
 __device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t b, uint32_t c) {
   constexpr int kTable = (0xf0 & 0xcc) | 0xaa;  // the function applied to the truth-table columns of a, b and c
   uint32_t result;
@@ -155,7 +155,8 @@ __device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t b, uint32_t c) {
   return result;
 }
 
-// The larger of `max`, which is no less than zero, and |x|; NaN if one is. One instruction, with the magnitude.
+// The larger of `max` (at least zero) and |x|; NaN if one of them is NaN. One instruction, which includes the
+// magnitude.
 __device__ __forceinline__ float max_magnitude(float max, float x) {
 #if __CUDA_ARCH__ >= 800
   asm("max.NaN.f32 %0, %0, %1;" : "+f"(max) : "f"(fabsf(x)));
@@ -181,9 +182,9 @@ __device__ __forceinline__ uint32_t pack_int8x4(int i0, int i1, int i2, int i3) 
 #endif
 }
 
-// A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
-// this thread has written visible to those that wait, at the price of a memory barrier. Release and acquire are the
-// defaults and stay unwritten: CUDA 11.8's PTX knows no modifiers here.
+// A barrier of the cluster (sm_90) in two steps. Threads that have exited count as arrived. The first form makes the
+// writes of this thread visible to the waiting threads, at the cost of a memory barrier. Release and acquire are the
+// defaults. They are not written, because CUDA 11.8's PTX has no modifiers here.
 __device__ __forceinline__ void cluster_arrive_release() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
@@ -202,7 +203,7 @@ __device__ __forceinline__ void cluster_wait() {
 #endif
 }
 
-// Reads the variable that lies at `local` in this block's shared memory from another block of the cluster.
+// Reads a variable from the shared memory of another block of the cluster. `local` is its address in this block.
 __device__ __forceinline__ float load_from_block(const float* local, unsigned rank) {
   float value = 0.0f;
 #if __CUDA_ARCH__ >= 900

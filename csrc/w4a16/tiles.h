@@ -1,8 +1,7 @@
 // The tiles of the family: their descriptions, and the only lists of them. Host and device.
 //
-// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiations come from that
-// line.
-// //bench:tune then measures which problems it serves best (tuning_table.h).
+// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiations come from there.
+// Then run //bench:tune, which measures the problems that it serves best (tuning_table.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -19,10 +18,10 @@ namespace awq::w4a16 {
 
 template <int kWarps_, int kTokenTiles_, int kBlocksPerSm_, int kStepsAhead_>
 struct GemvConfig {
-  static constexpr int kWarps = kWarps_;            // share out K
-  static constexpr int kTokenTiles = kTokenTiles_;  // of 8 tokens
+  static constexpr int kWarps = kWarps_;            // warps that share out K
+  static constexpr int kTokenTiles = kTokenTiles_;  // tiles of 8 tokens
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 2 KB of weights under way, 24 registers
+  static constexpr int kStepsAhead = kStepsAhead_;  // steps in flight per warp: 2 KB of weights, 24 registers
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokens = 8 * kTokenTiles;
@@ -31,11 +30,11 @@ struct GemvConfig {
 
 template <int kWarps_, int kTokens_, int kBlocksPerSm_, int kStepsAhead_, bool kShareActivations_>
 struct PersistentGemvConfig {
-  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kWarps = kWarps_;  // warps that share out K
   static constexpr int kTokens = kTokens_;
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;               // of each warp: 2 KB of weights, 18 registers
-  static constexpr bool kShareActivations = kShareActivations_;  // by all tiles of a block, in shared memory
+  static constexpr int kStepsAhead = kStepsAhead_;               // in flight per warp: 2 KB of weights, 18 registers
+  static constexpr bool kShareActivations = kShareActivations_;  // all tiles of a block share them in shared memory
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokenTiles = kTokens / 8;
@@ -72,10 +71,10 @@ struct PersistentGemvConfig {
 
 template <int kWarps_, int kBlocksPerSm_, int kStepsAhead_>
 struct SingleRowGemvConfig {
-  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kWarps = kWarps_;  // warps that share out K
   static constexpr int kTokens = 1;
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 1 KB of weights, 10 registers
+  static constexpr int kStepsAhead = kStepsAhead_;  // steps in flight per warp: 1 KB of weights, 10 registers
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 16;
 
@@ -95,16 +94,16 @@ template <int kParts_>
 struct GemvSm90Config {
   static constexpr int kParts = kParts_;
   static constexpr int kTokens = 8 / kParts;
-  static constexpr int kChannels = 16;   // of a tile
-  static constexpr int kWarps = 8;       // share out K
+  static constexpr int kChannels = 16;   // channels of a tile
+  static constexpr int kWarps = 8;       // warps that share out K
   static constexpr int kStages = 3;      // tiles of weights, 32 KB each
-  static constexpr int kScaleTiles = 3;  // tiles whose scales are there or on their way
+  static constexpr int kScaleTiles = 3;  // tiles whose scales are loaded or in flight
   static constexpr int kBlocksPerSm = 2;
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kMaxK = 512 * kWarps;
-  static constexpr int kMaxSmemBytes = 113 * 1024;  // half of an SM's 228 KB, less what the system takes
+  static constexpr int kMaxSmemBytes = 113 * 1024;  // half of an SM's 228 KB, less the part of the system
 
-  // The warps' sums of some tiles, with a row's padding such that a warp's stores meet different banks.
+  // The warps' sums of some tiles. The padding of the rows makes the stores of a warp use different banks.
   static constexpr int kSumStride = kChannels + 4;
   static constexpr int kSumFloats = 2 * kWarps * 8 * kSumStride;
 
@@ -114,8 +113,9 @@ struct GemvSm90Config {
 };
 
 // X(type, kernel, configuration): launch_<kernel><type, T, Layout> computes it.
-// By rows of activations, and by what fills an SM: many small blocks, whose starts and ends overlap, or one large one;
-// or blocks that stay and keep the activations or, where K is too long for that, read them again.
+// The tiles differ in the number of rows of activations, and in the blocks that fill an SM. An SM has many small
+// blocks, whose starts and ends overlap, or one large block, or persistent blocks. Persistent blocks keep the
+// activations. If K is too long for that, they read the activations again.
 #define AWQ_W4A16_GEMV_TILES(X)                                                        \
   X(SingleRowGemv, single_row_gemv, SingleRowGemvConfig<16, 2, 2>)                     \
   X(SingleRowGemvSmall, single_row_gemv, SingleRowGemvConfig<8, 4, 2>)                 \

@@ -1,7 +1,7 @@
 // The tiles of the family: their descriptions, and the only lists of them. Host and device.
 //
-// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiation come from that line.
-// //bench:tune then measures which problems it serves best (tuning_table.h).
+// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiation come from there.
+// Then run //bench:tune, which measures the problems that it serves best (tuning_table.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
