@@ -97,8 +97,8 @@ CUDA_TOOLKITS = {
 
 NEWEST_CUDA = list(CUDA_TOOLKITS)[-1]
 
-# The releases of PyTorch that the build can fetch, with the CUDA version that each is built with, and the Pythons that
-# it has wheels for.
+# The releases of PyTorch that the build can fetch. Each has the CUDA version that it is built with and the Pythons of
+# its wheels.
 TORCH_RELEASES = {
     "2.3.0": struct(
         cuda = "12.1",

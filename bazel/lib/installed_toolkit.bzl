@@ -45,8 +45,8 @@ def find_toolkit(rctx, offers):
       offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
-      `(toolkit, problem)`, one of which is None. `toolkit` is a struct with `version` ((major, minor)), `where` (text
-      for messages) and `links` (a dict from a key of _FOLDERS to the folder in the installation).
+      `(toolkit, problem)`, one of which is None. `toolkit` is a struct with `version` ((major, minor)) and `where`
+      (text for messages). Its `links` is a dict from a key of _FOLDERS to the folder in the installation.
     """
     variable = "CUDA_HOME" if rctx.os.environ.get("CUDA_HOME") else "CUDA_PATH"
     home = rctx.os.environ.get(variable, "").rstrip("/")

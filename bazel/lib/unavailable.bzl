@@ -1,7 +1,7 @@
 """A placeholder for something that the machine lacks. A target that depends on it fails at analysis, with the cure.
 
-A failure during the fetch of the repository would be worse. Bazel also fetches a repository only to check whether
-earlier results are up to date, and those may come from a time when the missing thing was there.
+A failure during the fetch of the repository would be worse. Bazel also fetches a repository to check whether earlier
+results are up to date. These results may come from a time when the missing thing was there.
 """
 
 def _unavailable_impl(ctx):

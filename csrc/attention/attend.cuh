@@ -172,9 +172,9 @@ struct TokenElement {
     }
   }
 
-  // Puts the rotated queries where the engine wants them, zeros for heads and elements that do not exist, and, if the
-  // block has the newest slot, writes the new key and value there. Blocks that share a large group write the same
-  // bytes.
+  // Writes the rotated queries to the place that the engine reads, with zeros for heads and elements that do not exist.
+  // If the block has the newest slot, writes the new key and value there. Blocks that share a large group write the
+  // same bytes.
   __device__ __forceinline__ void stage(const AttendParams& params, const BlockWork& work, int d,
                                         typename Engine::Shared& shared) const {
     const SingleQueryAttentionParams& user = params.user;

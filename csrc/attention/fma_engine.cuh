@@ -63,7 +63,7 @@ class FmaEngine {
     for (int h = 0; h < kHeads; ++h) slope_[h] = slopes[h];
   }
 
-  // The first keys of the warp's first tile are asked for before the token is staged, unless they would be those of the
+  // Loads the first keys of the warp's first tile before the token is staged. Does not load them if they belong to the
   // slot that is about to be written.
   __device__ __forceinline__ void start(int tile) {
     if (tile < cache_.end && !has_newest(tile)) load_keys(tile, 0);

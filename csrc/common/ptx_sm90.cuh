@@ -201,8 +201,8 @@ __device__ __forceinline__ void pin(int (&registers)[kCount]) {
   for (int& r : registers) asm volatile("" : "+r"(r)::"memory");
 }
 
-// Operand B in shared memory as wgmma takes it: N rows of 128 bytes along K whose 16-byte chunks are permuted by
-// exclusive or with the row (as copy_box leaves them under CU_TENSOR_MAP_SWIZZLE_128B), 1024-byte aligned. A step of 32
+// Operand B in shared memory as wgmma takes it: N rows of 128 bytes along K, 1024-byte aligned. The 16-byte chunks of a
+// row are permuted by exclusive or with the row, as copy_box leaves them under CU_TENSOR_MAP_SWIZZLE_128B. A step of 32
 // bytes along K adds kDescriptorStep to the descriptor.
 __device__ __forceinline__ uint64_t wgmma_descriptor(const void* rows) {
   constexpr uint64_t kSwizzle128 = 1, kUnused = 1;

@@ -41,8 +41,8 @@ struct TilePosition {
 
 template <class Config>
 __device__ __forceinline__ TilePosition tile_position(const Args& args) {
-  // Blocks that run at the same time form a patch of kGroupTokens token tiles by some channel tiles, so that both its
-  // activations and its weights are read from L2 by all but the first.
+  // Blocks that run at the same time form a patch of kGroupTokens token tiles by some channel tiles. All blocks but the
+  // first then read the activations and weights of the patch from L2.
   constexpr int kGroupTokens = 8;
   const int channel_tiles = static_cast<int>(ceil_div(args.n, Config::kChannels));
   const int token_tiles = static_cast<int>(ceil_div(args.m, Config::kTokens));
@@ -116,9 +116,9 @@ struct ScaleCopy {
   }
 };
 
-// A warp's products with one stage. Dequantizing the operands of one mma step in portions between the products of the
-// step before made no difference for layout v2 (4096 rows of 28672 x 4096: 2771 us, not 2813; 1024 rows: 708, not 697)
-// and 6% for v1: not worth its complication.
+// A warp's products with one stage. A variant dequantized the operands of one mma step in portions, between the
+// products of the step before. It made no difference for layout v2 (4096 rows of 28672 x 4096: 2771 us, not 2813; 1024
+// rows: 708, not 697). It gained 6% for v1. That is not worth its complication.
 template <class Config, class T, class Layout>
 __device__ __forceinline__ void multiply_stage(float (&sum)[Config::kRowTiles][Config::kColumnTiles][4],
                                                const GemmStage<Config>& stage, bool one_group) {

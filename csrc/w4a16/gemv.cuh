@@ -129,8 +129,8 @@ __device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], c
 
 // Groups that are multiples of a step share one scale in it, so that the products can be scaled instead of the weights:
 //   sum over k of (s * q + z) * x  =  s * sum of q * x  +  z * sum of x
-// The integers cost the fewest instructions to make (13 per word above, 5 here for fp16) and nothing is rounded before
-// the fp32 sums. The sums of x come from a product with ones.
+// The integers need the fewest instructions (13 per word above, 5 here for fp16). Nothing is rounded before the fp32
+// sums. The sums of x come from a product with ones.
 template <class T, class Layout, int kTokenTiles>
 __device__ __forceinline__ void multiply_group(float (&sum)[2][kTokenTiles][4], const WeightStep& weights,
                                                const uint32_t (&x)[kTokenTiles][4][4]) {

@@ -291,8 +291,8 @@ struct GlobalActivations {
   }
 };
 
-// As multiply_group() of gemv.cuh, but a lane has the scales of one channel, which takes two loads instead of eight,
-// and asks other lanes for those of its four; and the sums of activations are at hand.
+// Like multiply_group() of gemv.cuh, with two differences. A lane loads the scales of one channel, with two loads
+// instead of eight, and gets those of its four channels from other lanes. The sums of activations are already computed.
 template <class Config, class T, class Layout, class Activations>
 __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kTokenTiles][4],
                                                       const StepWeights<true>& weights, const Activations& activations,

@@ -105,9 +105,9 @@ struct Pair<__nv_bfloat16> {
 };
 #endif
 
-// Integers for products that are scaled afterwards: unpack_scaled() of Pair or, where registers are short,
-// unpack_alike(), which takes a shift more but scales all pairs alike, so that their products add up in one set of
-// sums. kOffset is what they have too much; the sums of activations take it away again.
+// Integers for products that are scaled afterwards. unpack_scaled() of Pair makes them. unpack_alike() makes them where
+// registers are short: it takes one more shift, but scales all pairs alike, so their products add up in one set of
+// sums. The integers are too large by kOffset. The sums of activations correct this.
 template <class T>
 struct Integers : Pair<T> {
   static constexpr float kOffset = 0;

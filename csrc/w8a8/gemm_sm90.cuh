@@ -74,8 +74,8 @@ struct Tile {
   int first_channel, first_token;
 };
 
-// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles,
-// so that both its activations and its weights are read from L2 by all but the first. Groups of 4, 16 or 32 tiles are
+// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles.
+// All tiles but the first then read the activations and weights of the patch from L2. Groups of 4, 16 or 32 tiles are
 // no faster.
 template <class Config>
 __device__ __forceinline__ Tile place_tile(const Args& args, int tile) {
@@ -192,7 +192,7 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
   hand_back(previous);
 }
 
-// Scales a unit, the lane's sums of two times eight tokens, and lays it out in `rows` as tokens of 64 channels whose
+// Scales a unit, which is the lane's sums of two times eight tokens. Writes it to `rows` as tokens of 64 channels. The
 // chunks are permuted as the copy engine expects it.
 __device__ __forceinline__ void stage_unit(uint8_t (*rows)[kLineBytes], const int (&sum)[8], const float* token_scales,
                                            const float (&scale)[2], const float (&bias)[2]) {
