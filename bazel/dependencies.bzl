@@ -1,6 +1,6 @@
-"""The repositories that the modules are built from: CUDA toolkits and PyTorch. Used by both dependency modes.
+"""The repositories that the modules are built from: CUDA toolkits and PyTorch. Both dependency modes use them.
 
-Every one is fetched only when a target that needs it is built.
+A repository is fetched only when a target that needs it is built.
 """
 
 load("//bazel/lib:hub.bzl", "hub_repo")

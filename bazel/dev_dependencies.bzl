@@ -1,6 +1,6 @@
-"""The repositories of this project's own tests and tools. Used by both dependency modes; not for workspaces that include it.
+"""The repositories of this project's own tests and tools. Both dependency modes use them.
 
-Every one is fetched only when a target that needs it is built.
+Workspaces that include this one do not get them. A repository is fetched only when a target that needs it is built.
 """
 
 load("//bazel/lib:hub.bzl", "hub_repo")

@@ -5,7 +5,7 @@ load(":dependencies.bzl", "awq_dependencies")
 load(":dev_dependencies.bzl", "awq_dev_dependencies")
 
 def _dependencies_impl(mctx):
-    # bzlmod calls it, and --config=workspace switches bzlmod off wherever there is still something else.
+    # bzlmod calls this function. --config=workspace switches bzlmod off in every Bazel that still has WORKSPACE mode.
     if mctx.getenv("AWQ_WORKSPACE_MODE"):
         fail(format_problem(problem(
             title = "this Bazel has no WORKSPACE mode",
@@ -18,7 +18,7 @@ def _dependencies_impl(mctx):
 
 dependencies = module_extension(
     implementation = _dependencies_impl,
-    doc = "What the modules are built with: CUDA toolkits and PyTorch.",
+    doc = "The repositories that the modules are built with: CUDA toolkits and PyTorch.",
 )
 
 def _dev_dependencies_impl(mctx):
@@ -27,5 +27,5 @@ def _dev_dependencies_impl(mctx):
 
 dev_dependencies = module_extension(
     implementation = _dev_dependencies_impl,
-    doc = "What this project's own tests and tools need besides.",
+    doc = "Further repositories, for this project's own tests and tools.",
 )

@@ -5,14 +5,14 @@ load("//config:archs.bzl", "selected_archs")
 
 _COPTS = [
     "-std=c++17",
-    # Several architectures at a time.
+    # Compiles up to four architectures at a time.
     "--threads",
     "4",
-    # Machine code compresses to a quarter; a kernel is unpacked when it is first used.
+    # Machine code compresses to a quarter of its size. A kernel is unpacked when it is first used.
     "-Xfatbin=-compress-all",
 ]
 
-# Optimized as CXX_COPTS are; device code is so in every compilation mode.
+# Host code has the same optimization as CXX_COPTS. Device code is optimized in every compilation mode.
 _HOST_COPTS = select({
     Label("//config:dbg"): [],
     "//conditions:default": ["-O2"],
@@ -23,8 +23,8 @@ def kernel_library(name, archs = None, **kwargs):
 
     Args:
       name: name of the target.
-      archs: rules_cuda's architecture specs for code that exists for certain GPUs only, such as ["compute_90a:sm_90a"]. Such
-        a library is depended on where `//config:hopper` or its like says so.
+      archs: architecture specs of rules_cuda, such as ["compute_90a:sm_90a"], for code of certain GPUs only. A setting
+        such as `//config:hopper` decides whether a target depends on such a library.
       **kwargs: attributes of cuda_library.
     """
     cuda_library(

@@ -1,4 +1,4 @@
-"""Kernels are compiled once for a toolkit and its architectures, whichever PyTorch and Python their module is for."""
+"""Kernels are compiled once for a toolkit and its architectures. Modules for all PyTorches and Pythons share them."""
 
 load("@awq_environment//:environment.bzl", "DEFAULT_PYTHON")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
@@ -13,7 +13,7 @@ _TORCH = str(Label("//config:torch"))
 def _without_torch_and_python_impl(settings, _):
     cuda, torch = settings[_CUDA], settings[_TORCH]
     if torch == "local":
-        if cuda == "auto":  # what that is, only the installed PyTorch knows
+        if cuda == "auto":  # only the installed PyTorch can resolve it
             return settings
     elif cuda == "auto":
         cuda = toolkit_of_torch(OFFERS.torch[torch].cuda, OFFERS)

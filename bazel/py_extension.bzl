@@ -1,6 +1,6 @@
 """Python extension modules from C++ and CUDA libraries.
 
-The macro's interface follows rules_python's experimental `py_extension`, which older versions (Debian's) do not have.
+The macro has the interface of rules_python's experimental `py_extension`. Older versions (Debian's) lack that rule.
 """
 
 load("@rules_cc//cc:defs.bzl", "cc_binary")
@@ -9,8 +9,9 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//toolchains/python:by_python.bzl", "by_python")
 load(":copts.bzl", "CXX_COPTS")
 
-# Some linkers (gold 2.35 with CUDA 13's static runtime) leave the table empty by which exceptions find their handlers: Python then
-# ends at the first wrong argument. An empty table has 8 bytes. A toolchain without objdump is taken at its word.
+# Exceptions find their handlers through the table .eh_frame_hdr. Some linkers (gold 2.35 with CUDA 13's static runtime)
+# leave it empty. Python then ends at the first wrong argument. An empty table has 8 bytes. A toolchain without objdump
+# is not checked.
 _CHECK_AND_COPY = """
 if sections=$("$1" -h "$2" 2>/dev/null); then
   size=0
@@ -29,8 +30,8 @@ cp -f "$2" "$3"
 """
 
 def _py_extension_impl(ctx):
-    # CPython looks for these names, the first before the second, and takes no module of another version. A copy, because a
-    # link would lead to the library of whichever Python version was built last.
+    # CPython looks for the first name, then for the second, and loads no module of another version. The module is a
+    # copy: a link would point to the library of the Python version that was built last.
     suffix = "{}-{}-linux-gnu".format(ctx.attr.python_tag, ctx.attr.cpu) if ctx.attr.python_tag else "abi3"
     module = ctx.actions.declare_file("{}.{}.so".format(ctx.attr.module_name, suffix))
     cc_toolchain = find_cc_toolchain(ctx)
@@ -45,14 +46,14 @@ def _py_extension_impl(ctx):
     package = ctx.label.package
     stubs = []
     for stub in ctx.files.stubs:
-        if stub.owner.package != package:  # type checkers want them beside the module
+        if stub.owner.package != package:  # type checkers look for stubs beside the module
             link = ctx.actions.declare_file(stub.basename)
             ctx.actions.symlink(output = link, target_file = stub)
             stub = link
         stubs.append(stub)
     workspace = ctx.label.repo_name or ctx.workspace_name
     return [
-        # In bzlmod the main repository's name is empty; runfiles call it by ctx.workspace_name.
+        # In bzlmod the main repository's name is empty. In runfiles its folder is ctx.workspace_name.
         DefaultInfo(
             files = depset([module]),
             runfiles = ctx.runfiles([module] + stubs),
@@ -65,33 +66,33 @@ def _py_extension_impl(ctx):
 
 _py_extension = rule(
     implementation = _py_extension_impl,
-    doc = "Gives a shared library the file name and the providers of a Python extension module, once it is seen to be able to throw.",
+    doc = "A shared library as a Python extension module. Checks that it can throw, and names it as Python expects.",
     attrs = {
         "cpu": attr.string(mandatory = True, doc = "Processor, as in the module's file name."),
         "library": attr.label(mandatory = True, allow_single_file = True, doc = "The shared library."),
         "module_name": attr.string(mandatory = True, doc = "Name under which Python imports the module."),
-        "python_tag": attr.string(doc = "Interpreter tag, such as cpython-311; none for CPython's limited API."),
+        "python_tag": attr.string(doc = "Interpreter tag, such as cpython-311; empty for CPython's limited API."),
         "stubs": attr.label_list(allow_files = [".pyi"], doc = "Type stubs."),
     },
     toolchains = use_cc_toolchain(),
 )
 
-# An installed module lies beside torch in site-packages, or in a folder there.
+# An installed module is beside torch in site-packages, or in a folder there.
 _TORCH_RUN_PATH = ["-Wl,-rpath,'$$ORIGIN/torch/lib:$$ORIGIN/../torch/lib'"]
 
 def py_extension(name, srcs = [], copts = [], deps = [], stubs = [], limited_api = False, visibility = None, **kwargs):
     """Builds an extension module that Python imports as `name`.
 
-    Only `PyInit_<name>` is exported, so that two modules in one process cannot take each other's symbols.
+    The module exports only `PyInit_<name>`. Two modules in one process therefore cannot use each other's symbols.
 
     Args:
       name: target and module name.
-      srcs: C++ sources with the module's definition; MODULE_NAME is defined to be `name` in them.
-      copts: options for compiling them.
+      srcs: C++ sources with the module's definition. The macro MODULE_NAME is `name` in them.
+      copts: compiler options for these sources.
       deps: C++ and CUDA libraries.
       stubs: .pyi files.
-      limited_api: whether the code keeps to CPython's limited API and links to no library of PyTorch. The module is then for every
-        Python, `<name>.abi3.so`.
+      limited_api: whether the code uses only CPython's limited API and links to no library of PyTorch. The file is then
+        `<name>.abi3.so`, for every Python.
       visibility: of the module.
       **kwargs: attributes of cc_binary, such as linkopts.
     """

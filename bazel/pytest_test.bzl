@@ -3,7 +3,7 @@
 load("@rules_python//python:defs.bzl", "py_test")
 
 def only_where(setting):
-    """The `target_compatible_with` of a target that Bazel skips where a setting does not hold.
+    """The `target_compatible_with` of a target that Bazel skips if a setting does not hold.
 
     Args:
       setting: label of a config_setting.
@@ -22,14 +22,14 @@ def pytest_test(name, src, deps = [], gpu = False, only = None, tags = [], size 
     Args:
       name: name of the target.
       src: the test file.
-      deps: Python libraries besides pytest and the shared helpers. A test that imports torch names //config:torch_py or a library
-        that does; other tests then fetch no PyTorch.
-      gpu: whether its cases need a GPU. Bazel reports the target as skipped where there is none (rather than keep the
-        result of a run in which pytest skipped every case); where there is one, only one such test runs at a time.
+      deps: Python libraries in addition to pytest and the shared helpers. A test that imports torch names
+        //config:torch_py or a library that depends on it. Other tests then fetch no PyTorch.
+      gpu: whether its cases need a GPU. Without a GPU, Bazel reports the target as skipped. Bazel then does not keep
+        the result of a run in which pytest skipped every case. With a GPU, only one such test runs at a time.
       only: an expression over pytest's markers that selects cases, such as "not gpu"; None for all.
       tags: tags of the test.
       size: of the test, for its time-out.
-      target_compatible_with: where it can run, besides what `gpu` asks for; elsewhere Bazel reports it as skipped.
+      target_compatible_with: constraints in addition to those of `gpu`. Elsewhere Bazel reports the test as skipped.
       **kwargs: attributes of py_test.
     """
     runner = Label("//tests:testing/pytest_main.py")

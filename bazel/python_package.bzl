@@ -1,4 +1,4 @@
-"""A Python package beside the extension modules: one folder of Bazel's outputs then holds all that a program imports."""
+"""A Python package beside the extension modules, so that one output folder has everything that a program imports."""
 
 def _python_package_impl(ctx):
     files = []

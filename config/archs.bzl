@@ -1,8 +1,11 @@
 """The selected GPU architectures as config_settings, and as a select() for `cuda_library`.
 
-rules_cuda takes architectures as an attribute or from its own flag. A transition that sets its flag would need one select() only, but
-cannot serve here: the default list depends on the version of the toolkit, which a transition cannot see for an installed toolkit; and
-it would give each kernel library an output folder of its own, so that a library is compiled twice where it is also built by itself.
+rules_cuda reads architectures from an attribute or from its own flag. A transition that sets this flag would need only
+one select(). It does not work here, for two reasons:
+
+- The default list depends on the version of the toolkit. A transition does not see the version of an installed toolkit.
+- A transition would give each kernel library a separate output folder. A library that is also built by itself would
+  then be compiled twice.
 """
 
 load("//bazel/lib:cuda_versions.bzl", "KNOWN_ARCHS", "supported_archs")
@@ -19,10 +22,10 @@ _arch_in_build = rule(
     implementation = _arch_in_build_impl,
     doc = "Whether an architecture is built: `no`, `yes` or `with PTX`, for config_setting.",
     attrs = {
-        "any_of": attr.string_list(mandatory = True, doc = "Such as 90a."),
-        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built."),
-        "tell_ptx": attr.bool(doc = "Whether `with PTX` is told apart from `yes`."),
-        "toolkit_has": attr.string(doc = "An architecture that the toolkit has to know too."),
+        "any_of": attr.string_list(mandatory = True, doc = "The architectures, such as 90a; one of them is enough."),
+        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The `cuda_build`."),
+        "tell_ptx": attr.bool(doc = "Whether the value `with PTX` is distinguished from `yes`."),
+        "toolkit_has": attr.string(doc = "An architecture that the toolkit must know too."),
     },
 )
 
@@ -47,9 +50,9 @@ def arch_config_settings(name, build):
         _setting("sm_{}_ptx".format(arch), helper, "with PTX")
 
 def hopper_config_setting(name, build):
-    """Declares the config_setting of a build that has Hopper code: 90 or 90a is selected and the toolkit knows 90a.
+    """Declares the config_setting of a build with Hopper code: 90 or 90a is selected, and the toolkit knows 90a.
 
-    Instructions such as wgmma exist for 90a only. Libraries that use them accompany the code for 90.
+    Instructions such as wgmma exist for 90a only. A build with code for 90 therefore adds the libraries that use them.
 
     Args:
       name: name of the config_setting.

@@ -1,4 +1,4 @@
-"""What is built, as a C++ header."""
+"""The built architectures as a C++ header."""
 
 load("//bazel/lib:arch_list.bzl", "format_archs")
 load("//bazel/lib:cuda_versions.bzl", "arch_number")
@@ -29,7 +29,7 @@ built_archs_header = rule(
     implementation = _built_archs_header_impl,
     doc = "Writes the selected architectures as a C++ header, for messages at run time.",
     attrs = {
-        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built."),
+        "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The `cuda_build`."),
         "out": attr.output(mandatory = True, doc = "The header."),
     },
 )

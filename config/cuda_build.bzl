@@ -19,30 +19,30 @@ load("//toolchains/cc/gcc:config.bzl", "GCC_IDENTIFIER")
 load("//toolchains/cuda:info.bzl", "InstalledToolkitInfo")
 
 CudaBuildInfo = provider(
-    doc = "The CUDA toolkit that is used and what is built with it.",
+    doc = "The CUDA toolkit in use and the architectures that are built with it.",
     fields = {
         "archs": "list of structs with `arch` (such as \"90a\") and `ptx` (bool), oldest first",
         "version": "(major, minor) of the toolkit",
-        "where": "where the toolkit comes from, in words",
+        "where": "where the toolkit comes from, as text for messages",
     },
 )
 
 _CUDA_TOOLCHAIN_TYPE = "@rules_cuda//cuda:toolchain_type"
 
 def _toolkit(ctx, cuda):
-    """The selected toolkit: its version, where it comes from, and a problem or None."""
+    """The selected toolkit: its version, its origin as text, and a problem or None."""
     if cuda == "local":
         toolkit = ctx.attr.installed[InstalledToolkitInfo]
         return toolkit.version, toolkit.where, None
     if cuda == "registered":
-        # rules_cuda does not tell the version of a toolchain, so a flag does.
+        # rules_cuda does not expose the version of a toolchain, so a flag states it.
         text = ctx.attr.registered_version[BuildSettingInfo].value
         found = check_registered_version(text)
         return None if found else parse_version(text), REGISTERED_TOOLKIT, found
     return parse_version(cuda), FETCHED_TOOLKIT, None
 
 def _check_compiler(toolchain, cuda):
-    """Whether nvcc accepts the C++ compiler. A toolchain of the user's own is the user's care."""
+    """Checks that nvcc accepts the C++ compiler. Toolchains that a user registers are not checked."""
     if toolchain.toolchain_id.startswith(GCC_IDENTIFIER):
         return check_host_compiler("gcc", toolchain.toolchain_id.removeprefix(GCC_IDENTIFIER), None, cuda)
     if toolchain.toolchain_id == "local" and HOST_COMPILER:  # Bazel's own detection
@@ -55,7 +55,7 @@ def _cuda_build_impl(ctx):
     found = found or check_toolkit(version, where, OFFERS)
     toolchain = ctx.toolchains[_CUDA_TOOLCHAIN_TYPE]
     if not found and toolchain:
-        # A File with the subset of rules_cuda, a path with the real ones.
+        # The subset of rules_cuda has a File here, the real rules a path.
         compiler = toolchain.compiler_executable
         found = check_toolchain(getattr(compiler, "path", compiler), cuda)
 
@@ -79,10 +79,10 @@ cuda_build = rule(
     implementation = _cuda_build_impl,
     doc = "Checks the CUDA toolkit, its host compiler and the selected architectures against each other.",
     attrs = {
-        "archs": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The wanted architectures, as text."),
+        "archs": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The requested architectures, as text."),
         "bf16": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether bfloat16 kernels are compiled."),
         "cuda": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The toolkit in use."),
-        "installed": attr.label(providers = [InstalledToolkitInfo], doc = "The installed toolkit, where that is selected."),
+        "installed": attr.label(providers = [InstalledToolkitInfo], doc = "The installed toolkit, if it is selected."),
         "registered_version": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The version of a registered toolkit."),
     },
     toolchains = use_cc_toolchain() + [config_common.toolchain_type(_CUDA_TOOLCHAIN_TYPE, mandatory = False)],

@@ -1,4 +1,4 @@
-"""What is built, as a file for tests."""
+"""The toolkit and the built architectures as a file, for tests."""
 
 load("//bazel/lib:arch_list.bzl", "format_archs")
 load("//bazel/lib:cuda_versions.bzl", "KNOWN_ARCHS", "host_compiler_range", "supported_archs")
@@ -19,6 +19,6 @@ def _cuda_build_json_impl(ctx):
 
 cuda_build_json = rule(
     implementation = _cuda_build_json_impl,
-    doc = "Writes the selected architectures (such as \"80;90+PTX\") and what the table of CUDA versions says about the toolkit.",
-    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "What is built.")},
+    doc = "Writes the selected architectures (such as \"80;90+PTX\") and the facts in the table of CUDA versions.",
+    attrs = {"build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The `cuda_build`.")},
 )

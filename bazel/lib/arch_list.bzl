@@ -1,8 +1,8 @@
-"""Lists of GPU architectures as users write them. Also executed by Python, like cuda_versions.bzl."""
+"""Lists of GPU architectures as users write them. Python executes this file too, like cuda_versions.bzl."""
 
 load(":cuda_versions.bzl", "KNOWN_ARCHS", "arch_number")
 
-# The names PyTorch's TORCH_CUDA_ARCH_LIST knows.
+# The names that PyTorch's TORCH_CUDA_ARCH_LIST accepts.
 _NAMES = {
     "kepler": ["35+PTX"],
     "kepler+tesla": ["37"],
@@ -21,14 +21,14 @@ _NAMES = {
     "rubin": ["107+PTX"],
 }
 
-# What PyTorch's syntax allows and these kernels do not support.
+# Architectures that PyTorch's syntax allows and these kernels do not support.
 _UNSUPPORTED = ["35", "37", "50", "52", "53", "60", "61", "62", "72"]
 
 ARCH_LIST_GRAMMAR = "write architectures as 8.0, 80 or sm_80, an appended +PTX for PTX, or names such as Ampere or Hopper, " + \
                     "separated by ';', ',' or blanks: \"8.0;9.0+PTX\""
 
 def _number(item):
-    """"8.0" -> "80", "9.0a" -> "90a", "sm_80" -> "80", else the item itself."""
+    """Converts "8.0" to "80", "9.0a" to "90a" and "sm_80" to "80". Returns any other item unchanged."""
     for prefix in ["sm_", "compute_"]:
         if item.startswith(prefix):
             return item[len(prefix):]
@@ -42,8 +42,9 @@ def parse_arch_list(text):
       text: such as "8.0;9.0+PTX", "80 90a" or "Hopper".
 
     Returns:
-      `(archs, complaint)`: a list of structs with `arch` (such as "90a") and `ptx` (whether PTX is wanted besides machine
-      code), without repetition and oldest first, and None; or None and what is wrong with the list.
+      `(archs, complaint)`, one of which is None. `archs` is a list of structs without repetition, oldest first. Each
+      has `arch` (such as "90a") and `ptx` (whether PTX is wanted in addition to machine code). `complaint` is a string
+      that says what is wrong with the list.
     """
     items = []
     for item in text.replace(",", ";").replace(" ", ";").split(";"):
@@ -71,20 +72,20 @@ def format_archs(archs):
     return ";".join([a.arch + ("+PTX" if a.ptx else "") for a in archs])
 
 def code_for(gpu, archs):
-    """What of the built code a GPU runs: the rule that the modules themselves go by.
+    """Says which part of the built code a GPU runs. The modules follow the same rule.
 
     Args:
       gpu: its architecture as a number, such as 86.
       archs: as parse_arch_list returns.
 
     Returns:
-      "machine code", "PTX" (which the driver compiles when it is first used), or "" for none.
+      "machine code", "PTX" (the driver compiles it at its first use), or "" for none.
     """
     ptx = False
     for a in archs:
         number = arch_number(a.arch)
 
-        # Machine code runs on its own generation from its minor version up, 90a's on exactly its own GPU.
+        # Machine code runs on its own generation, from its own minor version up. Code for 90a runs on exactly that GPU.
         if not a.arch.isdigit():
             if number == gpu:
                 return "machine code"

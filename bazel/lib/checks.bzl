@@ -1,8 +1,8 @@
-"""What makes an environment unfit to build in, and how that is said: what was found, where, what was expected, the cure.
+"""Checks of the environment that a build needs. A problem says what was found, where, what was expected, and the cure.
 
-The build's rules call these functions with what they found; so does //doctor, which executes this file as Python. It
-therefore keeps to what Starlark and Python share. Each check returns None or a problem. `offers` is always OFFERS of
-//third_party:versions.bzl, what the build brings along.
+The build's rules call these functions with the facts that they found. //doctor calls them too; it executes this file as
+Python. The file therefore uses only what Starlark and Python share. Each check returns None or a problem. `offers` is
+always OFFERS of //third_party:versions.bzl, the versions that the build can fetch.
 """
 
 load(":arch_list.bzl", "ARCH_LIST_GRAMMAR", "format_archs", "parse_arch_list")
@@ -20,10 +20,10 @@ load(
 )
 load(":problems.bzl", "problem")
 
-# The oldest PyTorch that was built with.
+# The oldest PyTorch that the modules were built with.
 OLDEST_TORCH = (2, 3)
 
-# Where a compiler comes from, in words.
+# The origin of a compiler, for messages.
 FETCHED_COMPILER = "the compiler the build brings along"
 
 _LOCAL_CUDA = "--//config:cuda=local --repo_env=CUDA_HOME=/usr/local/cuda-X.Y"
@@ -36,15 +36,15 @@ def _fetched_torch(offers):
     return "use one the build brings along: --//config:torch=" + " or ".join(offers.torch.keys())
 
 def toolkit_of_torch(cuda, offers):
-    """The toolkit that //config:cuda=auto stands for.
+    """The toolkit that //config:cuda=auto selects.
 
     Args:
       cuda: the CUDA version PyTorch is built with, such as "13.0"; "" for none.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
-      That version, if it is offered. Otherwise the newest offered one of the same major version, or the default: the check of the pair
-      then says what differs.
+      That version, if it is offered. Otherwise the newest offered version with the same major number, or else the
+      default. The check of the pair then reports the difference.
     """
     same_major = [v for v in offers.cuda if cuda and v.split(".")[0] == cuda.split(".")[0]]
     if cuda in offers.cuda:
@@ -54,12 +54,12 @@ def toolkit_of_torch(cuda, offers):
 # ---- the CUDA toolkit -----------------------------------------------------------------------------------------------
 
 def no_cuda_home(cuda_home, usual_place, offers):
-    """CUDA_HOME names no folder.
+    """The problem that CUDA_HOME names no folder.
 
     Args:
       cuda_home: its value, or "" if neither CUDA_HOME nor CUDA_PATH is set.
-      usual_place: a toolkit's folder that exists although nobody named it, or "".
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      usual_place: the folder of a toolkit that exists although no variable names it, or "".
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
       The problem.
@@ -75,7 +75,7 @@ def no_cuda_home(cuda_home, usual_place, offers):
     )
 
 def no_nvcc(cuda_home, offers):
-    """There is no nvcc where CUDA_HOME points."""
+    """The problem that the folder in CUDA_HOME has no nvcc."""
     return problem(
         title = "nvcc is missing",
         found = "no {}/bin/nvcc".format(cuda_home),
@@ -85,11 +85,11 @@ def no_nvcc(cuda_home, offers):
     )
 
 def nvcc_does_not_run(nvcc, output):
-    """It is there but cannot be executed, or its output holds no version.
+    """The problem that nvcc exists, but cannot be executed or prints no version.
 
     Args:
       nvcc: its path.
-      output: what it printed.
+      output: the text that it printed.
 
     Returns:
       The problem.
@@ -102,11 +102,11 @@ def nvcc_does_not_run(nvcc, output):
     )
 
 def incomplete_toolkit(cuda_home, missing):
-    """A part of the toolkit besides nvcc is missing.
+    """The problem that a part of the toolkit other than nvcc is missing.
 
     Args:
       cuda_home: the toolkit's folder.
-      missing: the file that is not there, relative to it.
+      missing: the missing file, relative to that folder.
 
     Returns:
       The problem.
@@ -119,7 +119,7 @@ def incomplete_toolkit(cuda_home, missing):
     )
 
 def check_registered_version(text):
-    """Whether the version of a registered toolchain is stated.
+    """Checks that the version of a registered toolchain is stated.
 
     Args:
       text: value of //config:registered_cuda_version.
@@ -138,9 +138,9 @@ def check_registered_version(text):
     )
 
 def check_toolchain(compiler, setting):
-    """Whether the toolchain that compiles is the one that //config:cuda speaks of.
+    """Checks that the toolchain that compiles is the one that //config:cuda selects.
 
-    A workspace that includes this one may register a toolchain of its own, which then comes first.
+    A workspace that includes this one may register its own toolchain, which then comes first.
 
     Args:
       compiler: path of the nvcc that toolchain resolution selects.
@@ -160,12 +160,12 @@ def check_toolchain(compiler, setting):
     )
 
 def check_toolkit(version, where, offers):
-    """Whether a toolkit is new enough.
+    """Checks that a toolkit is new enough.
 
     Args:
       version: (major, minor).
-      where: where it was found, in words.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      where: where it was found, as text for messages.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
       None or a problem.
@@ -180,12 +180,12 @@ def check_toolkit(version, where, offers):
     )
 
 def check_host_compiler(kind, compiler_version, path, cuda):
-    """Whether nvcc and PyTorch's headers accept the host compiler.
+    """Checks that nvcc and PyTorch's headers accept the host compiler.
 
     Args:
       kind: "gcc" or "clang".
       compiler_version: its version, such as "12.2.0".
-      path: where it lies; None for the compiler that the build brings along.
+      path: its path; None for the compiler that the build fetches.
       cuda: (major, minor) of the toolkit.
 
     Returns:
@@ -208,28 +208,28 @@ def check_host_compiler(kind, compiler_version, path, cuda):
 # ---- architectures --------------------------------------------------------------------------------------------------
 
 def arch_list_source(setting, environment):
-    """Which of two lists counts.
+    """Selects the list of architectures: the setting, or else the environment variable.
 
     Args:
       setting: value of //config:cuda_archs.
       environment: value of TORCH_CUDA_ARCH_LIST.
 
     Returns:
-      (list, where it comes from); both are empty where the toolkit's default counts.
+      (list, where it comes from). Both are empty if the toolkit's default applies.
     """
     if setting:
         return setting, "--//config:cuda_archs"
     return (environment, "TORCH_CUDA_ARCH_LIST") if environment else ("", "")
 
 def check_arch_list(text, source):
-    """Whether a list of architectures can be read.
+    """Checks that a list of architectures can be read.
 
     Args:
       text: the list.
       source: the setting or variable it comes from.
 
     Returns:
-      `(archs, problem)`, one of which is None; archs as parse_arch_list returns.
+      `(archs, problem)`, one of which is None; `archs` is as parse_arch_list returns.
     """
     archs, complaint = parse_arch_list(text)
     if complaint == None:
@@ -242,13 +242,13 @@ def check_arch_list(text, source):
     )
 
 def check_archs(archs, source, version, where):
-    """Whether a toolkit can build the architectures.
+    """Checks that a toolkit can build the architectures.
 
     Args:
       archs: as parse_arch_list returns.
       source: the setting or variable they come from.
       version: (major, minor) of the toolkit.
-      where: where it was found, in words.
+      where: where it was found, as text for messages.
 
     Returns:
       None or a problem.
@@ -268,12 +268,12 @@ def check_archs(archs, source, version, where):
     )
 
 def check_archs_of_rules(archs, source, known):
-    """Whether the rules that compile CUDA take the architectures.
+    """Checks that the rules that compile CUDA accept the architectures.
 
     Args:
       archs: as parse_arch_list returns.
       source: the setting or variable they come from.
-      known: what rules_cuda knows, such as ["80", "90a"].
+      known: the architectures that rules_cuda knows, such as ["80", "90a"].
 
     Returns:
       None or a problem.
@@ -291,7 +291,7 @@ def check_archs_of_rules(archs, source, known):
     )
 
 def check_bf16(archs, source):
-    """Whether any selected architecture has bfloat16.
+    """Checks that at least one selected architecture has bfloat16.
 
     Args:
       archs: as parse_arch_list returns.
@@ -310,13 +310,13 @@ def check_bf16(archs, source):
     )
 
 def select_archs(setting, environment, version, where, bf16, rules_archs):
-    """All checks of architectures in their order.
+    """Runs all checks of architectures in their order.
 
     Args:
       setting: value of //config:cuda_archs.
       environment: value of TORCH_CUDA_ARCH_LIST.
       version: (major, minor) of the toolkit.
-      where: where it was found, in words.
+      where: where it was found, as text for messages.
       bf16: whether bfloat16 kernels are compiled.
       rules_archs: the architectures that rules_cuda knows.
 
@@ -337,11 +337,11 @@ def select_archs(setting, environment, version, where, bf16, rules_archs):
 # ---- PyTorch --------------------------------------------------------------------------------------------------------
 
 def no_torch(where, offers):
-    """No PyTorch where one was to be.
+    """The problem that no installed PyTorch was found.
 
     Args:
-      where: what was looked at, a line each.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      where: the places that were searched, one per line.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
       The problem.
@@ -355,13 +355,13 @@ def no_torch(where, offers):
     )
 
 def check_torch(version, cuda, where, offers):
-    """Whether a PyTorch can be built against.
+    """Checks that the modules can be built against a PyTorch.
 
     Args:
       version: such as "2.11.0+cu130".
       cuda: the CUDA version it is built with, such as "13.0"; "" for none.
-      where: where it was found, in words.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      where: where it was found, as text for messages.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
       None or a problem.
@@ -383,19 +383,19 @@ def check_torch(version, cuda, where, offers):
     return None
 
 def check_pairing(cuda, cuda_where, torch, torch_cuda, torch_where, allow_minor_mismatch, offers):
-    """Whether toolkit and PyTorch go together: the same major version of CUDA, and the same minor one.
+    """Checks that the toolkit and PyTorch have the same version of CUDA, major and minor.
 
     Args:
       cuda: (major, minor) of the toolkit.
-      cuda_where: where it was found, in words.
+      cuda_where: where it was found, as text for messages.
       torch: version of PyTorch.
       torch_cuda: the CUDA version it is built with, such as "13.0".
-      torch_where: where it was found, in words.
+      torch_where: where it was found, as text for messages.
       allow_minor_mismatch: value of //config:allow_cuda_minor_mismatch.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
-      `(problem, warning)`, each of them None or a problem: a minor difference that is allowed is a warning.
+      `(problem, warning)`. Each is None or a problem. A minor difference that is allowed is a warning.
     """
     wanted = parse_version(torch_cuda)
     if cuda == wanted:
@@ -419,7 +419,7 @@ def check_pairing(cuda, cuda_where, torch, torch_cuda, torch_where, allow_minor_
     return (None, result) if minor and allow_minor_mismatch else (result, None)
 
 def no_torch_for_python(torch, python, offers):
-    """PyTorch has no wheel for the selected Python."""
+    """The problem that PyTorch has no wheel for the selected Python."""
     return problem(
         title = "PyTorch {} has no wheel for Python {}".format(torch, python),
         found = "--//config:torch={} and --//config:python={}".format(torch, python),
@@ -428,12 +428,12 @@ def no_torch_for_python(torch, python, offers):
     )
 
 def check_torch_python(torch_python, python, where):
-    """Whether an installed PyTorch belongs to the selected Python.
+    """Checks that an installed PyTorch belongs to the selected Python.
 
     Args:
       torch_python: the Python it is for, such as "3.11"; "" for any.
       python: value of //config:python.
-      where: where it was found, in words.
+      where: where it was found, as text for messages.
 
     Returns:
       None or a problem.
@@ -450,11 +450,11 @@ def check_torch_python(torch_python, python, where):
 # ---- Python ---------------------------------------------------------------------------------------------------------
 
 def check_python(version, offers):
-    """Whether the modules can be built for a Python version.
+    """Checks that the modules can be built for a Python version.
 
     Args:
       version: such as "3.11".
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
       None or a problem.

@@ -1,14 +1,14 @@
-"""Looks at the machine's C++ compilers and its GPU, for repository rules."""
+"""Searches for the machine's C++ compilers and GPU, for repository rules."""
 
 def ask_compiler(rctx, name):
-    """Asks a C++ compiler what it is.
+    """Runs a C++ compiler to find its kind and version.
 
     Args:
       rctx: the repository context.
-      name: on PATH, or its absolute path.
+      name: its name on PATH, or its absolute path.
 
     Returns:
-      A dict with `kind` ("gcc" or "clang"), `path` and `version`; None if there is none or it does not answer.
+      A dict with `kind` ("gcc" or "clang"), `path` and `version`; None if the compiler does not exist or does not run.
     """
     path = rctx.path(name) if name.startswith("/") else rctx.which(name)
     if not path or not path.exists:
@@ -24,9 +24,9 @@ def ask_compiler(rctx, name):
     }
 
 def host_compiler_name(rctx):
-    """The compiler that Bazel's own detection takes: what CC names, else gcc."""
+    """The compiler that Bazel's own detection selects: the one in CC, else gcc."""
     return rctx.os.environ.get("CC") or "gcc"
 
 def has_gpu(rctx):
-    """Whether there is the driver's device file: a container that may use a GPU has it."""
+    """Whether the driver's device file exists. A container that may use a GPU has it."""
     return rctx.path("/dev/nvidiactl").exists

@@ -1,17 +1,17 @@
-"""What each CUDA toolkit can build and needs: the one table that the build, its errors, its doctor and its tests read.
+"""The architectures and host compilers of each CUDA toolkit, for the build, its errors, the doctor and the tests.
 
-The architectures are what `nvcc --list-gpu-arch` of the toolkits prints, from 70 up, plus the a-variants (code that uses
-features of exactly one architecture, such as wgmma on 90a). The host compilers are what the toolkits' own
-crt/host_config.h accepts. A test compares both with the toolkit that is selected.
+The architectures are those that `nvcc --list-gpu-arch` of the toolkits prints, from 70 up, and the a-variants. An
+a-variant is code that uses features of exactly one architecture, such as wgmma on 90a. The host compilers are those
+that the toolkits' own crt/host_config.h accepts. A test compares both with the selected toolkit.
 
-This file is also executed by Python (see //doctor), so it keeps to what the two languages share.
+Python executes this file too (see //doctor), so it uses only what the two languages share.
 """
 
-# The oldest toolkit that is taken. 11.2.2 does not compile the kernels: __grid_constant__ came with 11.7.
+# The oldest toolkit that is accepted. 11.2.2 does not compile the kernels: __grid_constant__ came with 11.7.
 OLDEST_CUDA = (11, 8)
 
-# In order of the version from which on a row holds. `add` and `drop` change the architectures of the row before. `gcc` and `clang`
-# are the newest host compilers.
+# A row holds from version `since` on; the rows are in that order. `add` and `drop` change the architectures of the row
+# before. `gcc` and `clang` are the newest accepted host compilers.
 _ROWS = [
     struct(since = (11, 8), add = ["70", "75", "80", "86", "87", "89", "90"], drop = [], gcc = 11, clang = 14),
     struct(since = (12, 0), add = ["90a"], drop = [], gcc = 12, clang = 14),
@@ -26,10 +26,10 @@ _ROWS = [
     struct(since = (13, 4), add = ["107", "107a"], drop = [], gcc = 16, clang = 21),
 ]
 
-# The oldest host compilers: C++17, and PyTorch's headers refuse older ones.
+# The oldest host compilers. The kernels need C++17, and PyTorch's headers refuse older compilers.
 _OLDEST_HOST_COMPILER = {"clang": 9, "gcc": 9}
 
-# Built where nothing else is asked for, as far as the toolkit has them; the newest also as PTX.
+# The default architectures, as far as the toolkit has them. The newest is also built as PTX.
 _DEFAULT_ARCHS = ["70", "80", "90"]
 
 def parse_version(text):
@@ -42,7 +42,7 @@ def format_version(version):
     return "{}.{}".format(version[0], version[1])
 
 def nvcc_version(text):
-    """Reads the version out of what `nvcc --version` prints.
+    """Reads the version from the output of `nvcc --version`.
 
     Args:
       text: its output, with a line such as "Cuda compilation tools, release 12.4, V12.4.131".
@@ -80,7 +80,7 @@ def supported_archs(version):
     return [a for a in KNOWN_ARCHS if a in archs]
 
 def toolkits_with(arch):
-    """Says which toolkits can build an architecture, in words.
+    """Says which toolkits can build an architecture, as text for messages.
 
     Args:
       arch: such as "70".
@@ -112,7 +112,7 @@ def host_compiler_range(kind, version):
     return (_OLDEST_HOST_COMPILER[kind], newest)
 
 def default_archs(version):
-    """The architectures built where nothing else is asked for.
+    """The architectures that are built by default.
 
     Args:
       version: (major, minor) of the toolkit.

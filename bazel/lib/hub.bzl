@@ -1,7 +1,7 @@
-"""Repositories that hold nothing but choices among others.
+"""Hub repositories: aliases that choose among other repositories by select().
 
-The settings in //config choose by select(), so every alternative has to be visible where the choice is made. Made here,
-beside the alternatives, it keeps MODULE.bazel from listing each of them.
+The settings in //config control these choices. Every alternative must be visible to the repository that chooses. A hub
+is declared beside its alternatives, so MODULE.bazel need not list each of them.
 """
 
 def _hub_repo_impl(rctx):
@@ -13,9 +13,9 @@ def _hub_repo_impl(rctx):
 
 hub_repo = repository_rule(
     implementation = _hub_repo_impl,
-    doc = "A repository whose targets a macro declares; in labels the macro sees the repositories made beside this one.",
+    doc = "A repository whose targets a macro declares. The macro's labels may name repositories declared beside it.",
     attrs = {
         "bzl": attr.label(mandatory = True, doc = "The file that has the macro."),
-        "macro": attr.string(mandatory = True, doc = "Its name."),
+        "macro": attr.string(mandatory = True, doc = "The name of the macro."),
     },
 )

@@ -1,6 +1,6 @@
 """Finds a CUDA toolkit that is installed on the machine, for repository rules.
 
-CUDA_HOME (or CUDA_PATH) names it. Nothing else is searched, so that what happens to be on PATH changes nothing.
+CUDA_HOME (or CUDA_PATH) names it. Nothing else is searched. A toolkit on PATH therefore changes nothing.
 """
 
 load(
@@ -16,7 +16,7 @@ load(":cuda_versions.bzl", "nvcc_version")
 # Where toolkits are usually installed.
 USUAL_PLACE = "/usr/local/cuda"
 
-# What a build needs of a toolkit: names in _FOLDERS with what has to be below them.
+# The files that a build needs from a toolkit. The first folder of each path is a key of _FOLDERS.
 _NEEDED_FILES = [
     "bin/ptxas",
     "bin/fatbinary",
@@ -29,7 +29,7 @@ _NEEDED_FILES = [
     "lib/libcudart_static.a",
 ]
 
-# Where installations keep what the repository's BUILD file expects, best first.
+# The folders that the repository's BUILD file expects, and where installations have them, best place first.
 _FOLDERS = {
     "bin": ["bin"],
     "include": ["include", "targets/x86_64-linux/include", "targets/sbsa-linux/include", "targets/aarch64-linux/include"],
@@ -42,11 +42,11 @@ def find_toolkit(rctx, offers):
 
     Args:
       rctx: the repository context.
-      offers: what the build brings along, OFFERS of //third_party:versions.bzl.
+      offers: the versions that the build can fetch, OFFERS of //third_party:versions.bzl.
 
     Returns:
-      `(toolkit, problem)`, one of which is None: a struct with `version` ((major, minor)), `where` (in words) and `links`
-      (a dict from a name in _FOLDERS to the folder it stands for).
+      `(toolkit, problem)`, one of which is None. `toolkit` is a struct with `version` ((major, minor)) and `where`
+      (text for messages). Its `links` is a dict from a key of _FOLDERS to the folder in the installation.
     """
     variable = "CUDA_HOME" if rctx.os.environ.get("CUDA_HOME") else "CUDA_PATH"
     home = rctx.os.environ.get(variable, "").rstrip("/")
@@ -76,7 +76,7 @@ def find_toolkit(rctx, offers):
         needed = [name[len(folder) + 1:] for name in _NEEDED_FILES if name.startswith(folder + "/")]
         there = ["{}/{}".format(home, place) for place in places if rctx.path("{}/{}".format(home, place)).exists]
 
-        # An installation may have several of them, some empty: conda's has its headers in targets/ alone.
+        # An installation may have several of these folders, some of them empty. conda has headers in targets/ alone.
         whole = [path for path in there if not [name for name in needed if not rctx.path(path + "/" + name).exists]]
         if whole or there:
             links[folder] = (whole or there)[0]

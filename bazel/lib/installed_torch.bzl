@@ -1,8 +1,9 @@
-"""Finds a PyTorch that is installed on the machine, and reads what a PyTorch is; for repository rules."""
+"""Finds an installed PyTorch, and reads its version, CUDA version and ABI, for repository rules."""
 
 load(":interpreters.bzl", "PYTHON_FLAGS", "find_interpreter")
 
-# Prints where Python looks for packages, and the folder that holds torch/, without importing it, which takes seconds.
+# Prints the folders where Python looks for packages, and the folder that has torch/. It does not import torch, because
+# that takes seconds.
 _FIND_TORCH = """
 import importlib.util, json, sys
 sys.path = [path for path in sys.path if path]
@@ -14,15 +15,15 @@ print(json.dumps({"path": sys.path, "folder": folders[0].rpartition("/")[0] if f
 def find_torch(rctx, version):
     """Finds the installed PyTorch: the one that AWQ_TORCH_PATH names, or that a Python of a version can import.
 
-    The repository rule runs anew when a PyTorch comes, goes or changes in one of the folders that were looked at.
+    The repository rule runs again when a PyTorch is installed, removed or changed in a folder that was searched.
 
     Args:
       rctx: the repository context.
       version: of Python, such as "3.11".
 
     Returns:
-      `(folder, python, where)`: the folder that holds torch/, the Python version it is for ("" if not known), and where it is
-      in words; or None, "", and what was looked at, a line each.
+      `(folder, python, where)`. If there is a PyTorch: the folder that has torch/, the Python version it is for ("" if
+      unknown), and its place as text for messages. Otherwise: None, "", and the searched places, one per line.
     """
     folder = rctx.os.environ.get("AWQ_TORCH_PATH", "").rstrip("/")
     if folder:
@@ -46,13 +47,13 @@ def find_torch(rctx, version):
     return found["folder"], version, "{}, which {} imports".format(found["folder"], python.path)
 
 def torch_facts(version_py):
-    """Reads what a PyTorch is out of its torch/version.py.
+    """Reads the versions of a PyTorch from its torch/version.py.
 
     Args:
       version_py: the file's content, with lines such as `cuda: Optional[str] = '13.0'`.
 
     Returns:
-      A struct with `version` and `cuda`; cuda is "" for a build without it.
+      A struct with `version` and `cuda`. `cuda` is "" for a build without CUDA.
     """
     facts = {}
     for line in version_py.split("\n"):
@@ -65,19 +66,20 @@ def torch_facts(version_py):
         cuda = "" if cuda == "None" else ".".join(cuda.split(".")[:2]),
     )
 
-# c10::detail::torchCheckFail takes a std::string, so its mangled name tells which one. (That the library holds names of the
-# new one somewhere says nothing: it may hold parts of the C++ library.)
+# c10::detail::torchCheckFail takes a std::string, so its mangled name says which std::string. Other names of the new
+# std::string in the library prove nothing: the library may contain parts of the C++ library.
 _CXX11_CHECK_FAIL = "torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string"
 
 def cxx11_abi(rctx, library):
-    """Which std::string a PyTorch is compiled with.
+    """Finds which std::string a PyTorch is compiled with.
 
     Args:
       rctx: the repository context.
       library: path of its libc10.so.
 
     Returns:
-      `(abi, error)`: "1" for the C++11 one or "0" for the old one, and None; or None and what went wrong.
+      `(abi, error)`, one of which is None. `abi` is "1" for the C++11 std::string and "0" for the old one. `error` is a
+      string that says what went wrong.
     """
     path = rctx.path(library)
     if not path.exists:

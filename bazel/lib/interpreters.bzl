@@ -1,10 +1,10 @@
-"""Finding Python interpreters on the machine, for repository rules. Also executed by Python, like cuda_versions.bzl.
+"""Finds Python interpreters, for repository rules. Python executes this file too, like cuda_versions.bzl.
 
-Every Python is asked without the caller's PYTHON* variables, which may belong to another Python. An interpreter keeps
-the name that it gives itself: that of a virtual environment is the environment's own, with the environment's packages.
+Every Python runs without the caller's PYTHON* variables, which may belong to another Python. The path of an interpreter
+is the one that it reports itself. A virtual environment reports its own path, so its packages are used.
 """
 
-# -E ignores the PYTHON* variables. The user's site folder counts: pip and torch may be there.
+# -E ignores the PYTHON* variables. The user's site folder stays in use: pip and torch may be there.
 PYTHON_FLAGS = ["-E", "-B"]
 
 _PROBE = """
@@ -27,15 +27,15 @@ print(json.dumps({
 }))
 """
 
-# The oldest Python whose pip may download, as a minor version of Python 3.
+# The minor version of the oldest Python 3 whose pip is used for downloads.
 _OLDEST_MINOR_WITH_PIP = 9
 
 def _newest_first(names):
-    """Sorts names that hold version numbers: 3.11.10 before 3.11.9."""
+    """Sorts names with version numbers, newest first: 3.11.10 before 3.11.9."""
     return sorted(names, key = lambda name: (len(name), name), reverse = True)
 
 def _names_in(rctx, folder):
-    """The names in a folder of which nobody needs to know when they change."""
+    """The names in a folder. Bazel does not watch the folder for changes."""
     path = rctx.path(folder)
     return [child.basename for child in path.readdir(watch = "no")] if path.exists else []
 
@@ -43,14 +43,14 @@ def _is_numbered(name):
     return name.startswith("python3.") and name[len("python3."):].isdigit()
 
 def _candidates(rctx, version):
-    """Paths worth asking, best first: PATH, then where version managers keep interpreters, then the usual folders.
+    """Paths to try, best first: PATH, then the folders of version managers, then the usual folders.
 
     Args:
       rctx: the repository context.
       version: such as "3.11", or "" for any.
 
     Returns:
-      A list of absolute paths, each once. Not all of them exist.
+      A list of absolute paths without repetition. Not all of them exist.
     """
     found = []
 
@@ -78,14 +78,14 @@ def _candidates(rctx, version):
     return {path: True for path in found}.keys()
 
 def _ask(rctx, path):
-    """What a Python says about itself.
+    """Runs a Python to find its version, ABI, headers and pip.
 
     Args:
       rctx: the repository context.
       path: of the interpreter.
 
     Returns:
-      `(facts, reason)`, one of which is None: a dict, or why there is none.
+      `(facts, reason)`, one of which is None. `facts` is a dict. `reason` says why there are no facts.
     """
     result = rctx.execute([path] + PYTHON_FLAGS + ["-c", _PROBE], timeout = 60)
     if result.return_code != 0 or not result.stdout.startswith("{"):
@@ -94,7 +94,7 @@ def _ask(rctx, path):
     return json.decode(result.stdout), None
 
 def _unfit(path, facts, version, needs):
-    """Why a Python will not do for modules of a version, or None. What counts is its ABI: SOABI is cpython-311-..."""
+    """Why a Python does not fit modules of a version, or None. The ABI decides: SOABI is cpython-311-... for 3.11."""
     soabi = "-".join(facts["soabi"].split("-")[:2])
     expected = "cpython-" + facts["version"].replace(".", "")
     if facts["implementation"] != "cpython":
@@ -112,14 +112,14 @@ def _search(rctx, version, needs, watch, first_only):
     reasons = []
     asked = {}
     for path in _candidates(rctx, version):
-        # What is installed later is seen by the next command.
+        # Watching the path makes the next command see a Python that is installed later.
         if watch:
             rctx.watch(path)
         if not rctx.path(path).exists:
             continue
         facts, reason = _ask(rctx, path)
         if facts:
-            # One interpreter, asked under two names, is one.
+            # An interpreter with two names counts once.
             if facts["executable"] in asked:
                 continue
             asked[facts["executable"]] = True
@@ -141,33 +141,33 @@ def _search(rctx, version, needs, watch, first_only):
     return found, reasons
 
 def find_interpreter(rctx, version, needs = []):
-    """Finds a CPython of one version, with the ABI that ordinary modules of that version are for.
+    """Finds a CPython of one version, with the ABI of ordinary modules of that version.
 
-    The repository rule runs anew when one of the places that were looked at changes.
+    The repository rule runs again when one of the searched places changes.
 
     Args:
       rctx: the repository context.
       version: such as "3.11"; "" for any.
-      needs: ["headers"] if Python.h has to be there.
+      needs: ["headers"] if Python.h must be there.
 
     Returns:
-      `(interpreter, reasons)`: a struct with `path`, `version`, `include` (the folder of Python.h) and `has_headers`, or
-      None and then a list of strings that say what was looked at and why it was not taken.
+      `(interpreter, reasons)`. `interpreter` is a struct with `path`, `version`, `include` (the folder of Python.h) and
+      `has_headers`, or None. `reasons` is a list of strings: each names an interpreter and says why it was not used.
     """
     found, reasons = _search(rctx, version, needs, True, True)
     return (found[0] if found else None), reasons
 
 def default_python(rctx, versions, with_headers, preferred):
-    """The Python that a build is for where nobody chose one: the machine's `python3`, if it will do, else any that will.
+    """The default Python of a build: the version of the machine's `python3` if it fits, else any version that fits.
 
     Args:
       rctx: the repository context.
-      versions: those that can be chosen, oldest first.
-      with_headers: those of them whose headers the build can bring along.
-      preferred: which of them comes first where `python3` will not do.
+      versions: the supported versions, oldest first.
+      with_headers: the versions whose headers the build can fetch.
+      preferred: the version that is tried first if `python3` does not fit.
 
     Returns:
-      One of the versions; the preferred one where none will do.
+      One of the versions; the preferred one if none fits.
     """
     first, _ = find_interpreter(rctx, "")
     if first and first.version in versions and (first.has_headers or first.version in with_headers):
@@ -179,14 +179,14 @@ def default_python(rctx, versions, with_headers, preferred):
     return preferred
 
 def python_cures(rctx, version):
-    """What would help on this machine where a Python with its headers is missing.
+    """The actions that help on this machine if a Python with its headers is missing.
 
     Args:
       rctx: the repository context.
       version: such as "3.11".
 
     Returns:
-      A list of strings, a cure each.
+      A list of strings, one cure each.
     """
     others, _ = _search(rctx, "", ["headers"], False, False)
     first = {other.version: other.path for other in reversed(others)}
@@ -207,13 +207,14 @@ def python_cures(rctx, version):
     return cures
 
 def find_pip(rctx):
-    """Finds a Python that can run pip: any of 3.9 or newer that has it. What pip downloads does not depend on it.
+    """Finds a Python with pip, of version 3.9 or newer. The files that pip downloads do not depend on that Python.
 
     Args:
       rctx: the repository context.
 
     Returns:
-      `(path, reasons)`: the interpreter, or None and then what was looked at and why it was not taken.
+      `(path, reasons)`. `path` is the interpreter, or None. `reasons` is a list of strings: each names an interpreter
+      and says why it was not used.
     """
     reasons = []
     for path in _candidates(rctx, ""):

@@ -1,16 +1,16 @@
-"""What of the machine is looked at before much is downloaded. Also executed by Python, like cuda_versions.bzl."""
+"""Checks of the machine before a large download. Python executes this file too, like cuda_versions.bzl."""
 
 load(":problems.bzl", "no_room", "no_temporary_folder")
 
 def free_gigabytes(rctx, folder):
-    """Asks for the free space where a folder lies.
+    """Finds the free space on the disk of a folder.
 
     Args:
       rctx: the repository context.
       folder: the folder.
 
     Returns:
-      Gigabytes that the user may fill, rounded down; None if that cannot be told.
+      Gigabytes that the user may fill, rounded down; None if the size is unknown.
     """
     result = rctx.execute(["df", "-Pk", folder])
     fields = [field for field in result.stdout.strip().split("\n")[-1].split(" ") if field]
@@ -19,12 +19,12 @@ def free_gigabytes(rctx, folder):
     return int(fields[3]) * 1024 // 1000000000
 
 def machine_problem(rctx, folder, gigabytes):
-    """What keeps a download, or the build after it, from succeeding.
+    """Checks that the machine can hold a download, and that the build after it can use TMPDIR.
 
     Args:
       rctx: the repository context.
-      folder: where the download is unpacked.
-      gigabytes: what it needs there, with its archives.
+      folder: the folder into which the download is unpacked.
+      gigabytes: the space that it needs there, archives included.
 
     Returns:
       None or a problem.

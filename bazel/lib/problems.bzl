@@ -1,30 +1,30 @@
-"""What a problem is, how it is said, and those that can stop a download.
+"""The struct of a problem, its message, and the problems that can stop a download.
 
-Repository rules that fetch depend on this file and not on checks.bzl, because Bazel fetches anew when a file changes that
-a rule depends on. Also executed by Python, like cuda_versions.bzl.
+Repository rules that fetch depend on this file and not on checks.bzl: Bazel fetches again when a file changes on which
+a rule depends. Python executes this file too, like cuda_versions.bzl.
 """
 
-# Where things come from, in words.
+# The origins of a part, for messages.
 FETCHED_TOOLKIT = "the toolkit the build brings along"
 FETCHED_TORCH = "the wheel the build brings along"
 REGISTERED_TOOLKIT = "the toolchain that the workspace registers"
 
 def problem(title, found, expected, cure):
-    """A problem, in the parts that every message has.
+    """Makes a problem from the parts that every message has.
 
     Args:
       title: what is wrong, in a few words.
       found: what was found, and where.
-      expected: what would do.
+      expected: what would be accepted.
       cure: what the user can do about it.
 
     Returns:
-      A struct of these.
+      A struct with these fields.
     """
     return struct(title = title, found = found, expected = expected, cure = cure)
 
 def format_problem(p):
-    """Writes a problem as a message of several lines."""
+    """Formats a problem as a message of several lines."""
     return "\n\n{}\n  found:    {}\n  expected: {}\n  cure:     {}\n".format(
         p.title,
         p.found.replace("\n", "\n            "),
@@ -33,12 +33,12 @@ def format_problem(p):
     )
 
 def no_python(version, reasons, cures):
-    """The selected Python is not installed, or has no headers.
+    """The problem that the selected Python is not installed, or has no headers.
 
     Args:
       version: such as "3.11".
-      reasons: what was looked at and why it was not taken, a string each.
-      cures: what would help on this machine, a string each.
+      reasons: a string for each interpreter that was tried: why it was not used.
+      cures: a string for each action that would help on this machine.
 
     Returns:
       The problem.
@@ -52,11 +52,11 @@ def no_python(version, reasons, cures):
     )
 
 def no_pip(packages, reasons):
-    """No Python with pip, which downloads the wheels.
+    """The problem that no Python has pip, which downloads the wheels.
 
     Args:
-      packages: what it is needed for.
-      reasons: what was looked at and why it was not taken, a string each.
+      packages: the packages that pip is needed for.
+      reasons: a string for each interpreter that was tried: why it was not used.
 
     Returns:
       The problem.
@@ -69,7 +69,7 @@ def no_pip(packages, reasons):
     )
 
 def no_temporary_folder(folder):
-    """TMPDIR names no folder.
+    """The problem that TMPDIR names no folder.
 
     Args:
       folder: its value.
@@ -85,12 +85,12 @@ def no_temporary_folder(folder):
     )
 
 def no_room(free, folder, gigabytes):
-    """The disk is too full for a download.
+    """The problem that the disk has too little space for a download.
 
     Args:
-      free: gigabytes.
-      folder: where it is unpacked.
-      gigabytes: what it needs.
+      free: the free space in gigabytes.
+      folder: the folder into which the download is unpacked.
+      gigabytes: the space that it needs.
 
     Returns:
       The problem.
@@ -103,12 +103,12 @@ def no_room(free, folder, gigabytes):
     )
 
 def download_failed(what, lock, output):
-    """pip could not download wheels, or what it got is not what the lock names.
+    """The problem that pip could not download wheels, or that it got files other than those in the lock.
 
     Args:
       what: the packages.
       lock: the lock file.
-      output: what pip said.
+      output: the text that pip printed.
 
     Returns:
       The problem.
@@ -139,7 +139,7 @@ def download_failed(what, lock, output):
     )
 
 def archive_failed(url, sha256, version):
-    """A part of a toolkit could not be downloaded, or is not the one that is pinned.
+    """The problem that a part of a toolkit could not be downloaded, or has another checksum than the pinned one.
 
     Args:
       url: its address.

@@ -1,7 +1,7 @@
-"""Stands for what the machine lacks: whatever uses it fails when it is analysed, and says how to cure that.
+"""A placeholder for something that the machine lacks. A target that depends on it fails at analysis, with the cure.
 
-(Failing while the repository is fetched would be worse: Bazel fetches a repository also when it only checks whether
-earlier results, made while the thing was there, are still up to date.)
+A failure during the fetch of the repository would be worse. Bazel also fetches a repository to check whether earlier
+results are up to date. These results may come from a time when the missing thing was there.
 """
 
 def _unavailable_impl(ctx):

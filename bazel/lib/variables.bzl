@@ -1,4 +1,4 @@
-"""The environment variables that the build reads, all by repository rules."""
+"""The environment variables that the build reads. Only repository rules read them."""
 
 VARIABLES = [
     "AWQ_TORCH_PATH",

@@ -4,7 +4,7 @@ load("//config:cuda_build.bzl", "CudaBuildInfo")
 load("//third_party:versions.bzl", "UNIVERSAL_TORCH")
 load(":variants.bzl", "by_toolkit")
 
-# The library takes the kernel's name from metadata.json and imports this file under its `id`.
+# The library reads the kernel's name from metadata.json and imports this file under its `id`.
 _INIT = """\
 \"\"\"{summary}.\"\"\"
 
@@ -55,7 +55,7 @@ def _hub_kernel_impl(ctx):
 
 hub_kernel = rule(
     implementation = _hub_kernel_impl,
-    doc = "The folder of a kernel, for `kernels.get_local_kernel()` or to be uploaded: one variant for each toolkit.",
+    doc = "The folder of a kernel, for `kernels.get_local_kernel()` or for an upload, with one variant per toolkit.",
     attrs = {
         "cpu": attr.string(mandatory = True, doc = "Processor, as in platform tags."),
         "distribution": attr.string(mandatory = True, doc = "Name of the kernel."),

@@ -24,7 +24,7 @@ def _pure_wheel_impl(ctx):
 
 pure_wheel = rule(
     implementation = _pure_wheel_impl,
-    doc = "One wheel; its modules lie side by side.",
+    doc = "One wheel, with its modules at the top level.",
     attrs = {
         "distribution": attr.string(mandatory = True, doc = "Name under which pip knows the wheel."),
         "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code."),

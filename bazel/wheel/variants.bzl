@@ -1,4 +1,4 @@
-"""The configurations that wheels are built in, when several are built at once."""
+"""The configurations of wheels, if one build makes several wheels."""
 
 load("@awq_environment//:environment.bzl", "DEFAULT_PYTHON")
 load("//third_party:versions.bzl", "DEFAULT_CUDA", "DEFAULT_TORCH", "TORCH_RELEASES")
@@ -17,13 +17,13 @@ def _settings(cuda, torch = DEFAULT_TORCH, python = DEFAULT_PYTHON):
         _TORCH: torch,
     }
 
-# One for each of attr.toolkits, such as 12.4; PyTorch and Python do not matter.
+# One configuration for each of attr.toolkits, such as 12.4. PyTorch and Python do not matter.
 def _by_toolkit_impl(_, attr):
     return {cuda: _settings(cuda) for cuda in attr.toolkits}
 
 by_toolkit = transition(implementation = _by_toolkit_impl, inputs = [], outputs = _SETTINGS)
 
-# One for each of attr.pairings: PyTorch, Python and toolkit, such as 2.6.0/3.13/12.4.
+# One configuration for each of attr.pairings: PyTorch, Python and toolkit, such as 2.6.0/3.13/12.4.
 def _by_pairing_impl(_, attr):
     variants = {}
     for pairing in attr.pairings:

@@ -1,7 +1,7 @@
 """A wheel of extension modules, for the selected PyTorch and Python or for all.
 
-Not rules_python's `py_wheel`: Debian's copy of those rules lacks the program behind it, and a tag and a version that follow
-from what was built need an output whose name is not known beforehand.
+rules_python's `py_wheel` does not fit, for two reasons. Debian's copy of those rules lacks the program that `py_wheel`
+runs. The wheel's tag and version follow from what was built, so the name of the output is not known beforehand.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
@@ -83,9 +83,9 @@ _extension_wheel = rule(
     doc = "A folder with one wheel.",
     attrs = {
         "cpu": attr.string(mandatory = True, doc = "Processor, as in platform tags."),
-        "cuda_runtime": attr.label(mandatory = True, providers = [CcInfo], doc = "The CUDA runtime the modules are built with."),
+        "cuda_runtime": attr.label(mandatory = True, providers = [CcInfo], doc = "The CUDA runtime that the modules are built with."),
         "distribution": attr.string(mandatory = True, doc = "Name under which pip knows the wheel."),
-        "extras": attr.string_list_dict(doc = "Requirements that are installed when their extra is asked for."),
+        "extras": attr.string_list_dict(doc = "The requirements of each extra."),
         "license": attr.label(mandatory = True, allow_single_file = True, doc = "The licence of the code itself."),
         "modules": attr.label_list(mandatory = True, doc = "`py_extension` targets."),
         "package": attr.label(mandatory = True, doc = "A `python_package`: plain Python beside the modules."),
@@ -93,9 +93,9 @@ _extension_wheel = rule(
         "readme": attr.label(mandatory = True, allow_single_file = True, doc = "The wheel's long description."),
         "requires_python": attr.string(mandatory = True, doc = "The oldest Python."),
         "summary": attr.string(mandatory = True, doc = "One line about the wheel."),
-        "toolkit_license": attr.label(mandatory = True, doc = "The CUDA toolkit's licence, as far as there is one."),
-        "toolkit_lock": attr.label(allow_single_file = True, doc = "What the toolkit is made of, for the bill of materials."),
-        "torch": attr.label(providers = [CcInfo], doc = "The PyTorch that the modules are for, a `torch_cc` or `torch_wheel`; none for universal modules."),
+        "toolkit_license": attr.label(mandatory = True, doc = "The CUDA toolkit's licence, if there is one."),
+        "toolkit_lock": attr.label(allow_single_file = True, doc = "The parts of the toolkit, for the bill of materials."),
+        "torch": attr.label(providers = [CcInfo], doc = "The PyTorch that the modules are for: a `torch_cc` or `torch_wheel`, or none for universal modules."),
         "version": attr.string(mandatory = True, doc = "Version without a local part."),
         "_make_wheel": attr.label(default = "//bazel/wheel:make_wheel", executable = True, cfg = "exec"),
         "_module_init": attr.label(default = "//bazel/wheel:module_init.py.in", allow_single_file = True),
@@ -104,11 +104,11 @@ _extension_wheel = rule(
 )
 
 def extension_wheel(name, **kwargs):
-    """Builds the folder `name` with one wheel, whose name follows from what is in it.
+    """Builds the folder `name` with one wheel. The name of the wheel follows from its content.
 
     Args:
       name: name of the target and of the folder.
-      **kwargs: attributes of `_extension_wheel`, `cpu` and `python_tag` excepted, which follow from the settings.
+      **kwargs: attributes of `_extension_wheel`, except `cpu` and `python_tag`, which follow from the settings.
     """
     _extension_wheel(
         name = name,

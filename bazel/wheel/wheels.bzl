@@ -38,9 +38,9 @@ wheels = rule(
     implementation = _wheels_impl,
     doc = "A folder of wheels with `manifest.json` and an index for pip, `index.html`.",
     attrs = {
-        "pairings": attr.string_list(doc = "What `pinned` is built for: PyTorch, Python and toolkit, such as `2.6.0/3.13/12.4`."),
+        "pairings": attr.string_list(doc = "The PyTorch, Python and toolkit of each `pinned` wheel, such as `2.6.0/3.13/12.4`."),
         "pinned": attr.label(cfg = by_pairing, mandatory = True, doc = "The `extension_wheel` for one PyTorch and one Python."),
-        "toolkits": attr.string_list(doc = "What `universal` is built with, such as `12.4`."),
+        "toolkits": attr.string_list(doc = "The toolkits that `universal` is built with, such as `12.4`."),
         "universal": attr.label(cfg = by_toolkit, mandatory = True, doc = "The `extension_wheel` for every PyTorch and every Python."),
         "_gather_wheels": attr.label(default = "//bazel/wheel:gather_wheels", executable = True, cfg = "exec"),
         "_pinned_build": attr.label(default = "//config:cuda_build", cfg = by_pairing),

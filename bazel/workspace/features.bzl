@@ -1,7 +1,7 @@
-"""First step of the rules' set-up: what tells rules which Bazel they run on.
+"""First step of the set-up of the rules: the repositories that tell rules which Bazel runs them.
 
-Each of the three files of this repository can only be loaded after the one before was called. The offline mode replaces
-the repository by offline/rules_setup.
+This repository has three files. Each can be loaded only after the function of the file before was called. The offline
+mode replaces this repository by offline/rules_setup.
 """
 
 load("@bazel_features//:deps.bzl", "bazel_features_deps")

@@ -13,12 +13,12 @@ def _rules_setup_repo_impl(rctx):
 
 _rules_setup_repo = repository_rule(
     implementation = _rules_setup_repo_impl,
-    doc = "The rules' set-up in WORKSPACE. A repository of its own, because the offline mode replaces it.",
-    attrs = {"files": attr.label_list(mandatory = True, doc = "What a WORKSPACE loads.")},
+    doc = "The set-up of the rules in WORKSPACE. It is a separate repository, because the offline mode replaces it.",
+    attrs = {"files": attr.label_list(mandatory = True, doc = "The files that a WORKSPACE loads.")},
 )
 
 def rules_repositories():
-    """Declares the rules' repositories, each unless the workspace has one of that name already, and their set-up."""
+    """Declares the repositories of the rules and of their set-up, unless the workspace already has one of that name."""
     for name, rule in RULES.items():
         maybe(
             http_archive,

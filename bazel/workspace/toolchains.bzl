@@ -4,9 +4,9 @@ load("@rules_cuda//cuda:repositories.bzl", "rules_cuda_dependencies", "rules_cud
 load("@rules_python//python:repositories.bzl", "py_repositories")
 
 def toolchains_setup():
-    """Declares them."""
+    """Declares the repositories."""
 
-    # @cuda has to exist; the toolchain that is used is this project's own.
+    # The repository @cuda must exist. Builds use this project's own toolchain.
     rules_cuda_dependencies()
     rules_cuda_toolchains(register_toolchains = False)
     py_repositories()

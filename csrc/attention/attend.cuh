@@ -1,10 +1,11 @@
 // Decode attention: the kernels and their launch for one element type.
 //
-// A block takes one piece of one sequence for the query heads of one key-value head: it rotates the queries (and, if
-// the newest slot lies in its piece, writes the new key and value), its warps walk over the piece's tiles in turn, each
-// with an online softmax of its own, and at the end the block merges them in warp order. Several pieces of a sequence
-// are merged in piece order: by the blocks themselves where they form a cluster, else by a second kernel. No sum
-// depends on which block comes first.
+// A block takes one piece of one sequence for the query heads of one key-value head. It works in three steps:
+//   1. It rotates the queries. If the newest slot is in its piece, it writes the new key and value.
+//   2. Its warps take the tiles of the piece in turn. Each warp has its own online softmax.
+//   3. It merges the results of the warps in warp order.
+// Several pieces of a sequence are merged in piece order. If their blocks form a cluster, the blocks merge them.
+// Otherwise a second kernel does. No sum depends on the order in which blocks run.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,7 @@
 
 namespace awq::attention {
 
-// Tensor cores for 16-bit types from sm_80 on. Before, and in fp32, ordinary arithmetic.
+// Tensor cores for 16-bit types from sm_80 on. Ordinary arithmetic on older architectures and for fp32.
 template <typename T, int kHeadDim, int kHeads>
 using EngineFromSm80 =
     std::conditional_t<sizeof(T) == 2, MmaEngine<T, kHeadDim, kHeads>, FmaEngine<T, kHeadDim, kHeads>>;
@@ -37,8 +38,8 @@ struct AttendConfig {
 #endif
 };
 
-// Warps write their outputs with rows that are not a multiple of 32 floats, which spreads a warp's stores over the
-// banks. They lie where the warp's ring was.
+// The rows of the warps' outputs are not a multiple of 32 floats, which spreads the stores of a warp over the banks.
+// The outputs replace the ring of the warp.
 template <typename Config, typename Engine = typename Config::Engine>
 struct AttendShared {
   static constexpr int kOutStride = Config::kHeadDim + 2;
@@ -54,7 +55,7 @@ struct AttendShared {
   float lse[Config::kHeads];  // of the block, log2
 };
 
-// Which part of the problem a block has.
+// The part of the problem that a block has.
 struct BlockWork {
   int batch, kv_head;
   int first_head, heads;  // query heads first_head .. first_head + heads - 1
@@ -171,9 +172,9 @@ struct TokenElement {
     }
   }
 
-  // Puts the rotated queries where the engine wants them, zeros for heads and elements that do not exist, and, if the
-  // block has the newest slot, writes the new key and value there. Blocks that share a large group write the same
-  // bytes.
+  // Writes the rotated queries to the place that the engine reads, with zeros for heads and elements that do not exist.
+  // If the block has the newest slot, writes the new key and value there. Blocks that share a large group write the
+  // same bytes.
   __device__ __forceinline__ void stage(const AttendParams& params, const BlockWork& work, int d,
                                         typename Engine::Shared& shared) const {
     const SingleQueryAttentionParams& user = params.user;

@@ -1,4 +1,5 @@
-// What the attention kernels take: the caller's parameters and how the launch divides them. Internal to this family.
+// The arguments of the attention kernels: the caller's parameters and the division of the work. Internal to this
+// family.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,27 +11,29 @@
 
 namespace awq::attention {
 
-// A block holds the query heads of one key-value head, up to this many; a larger group takes several blocks.
+// A block has the query heads of one key-value head, up to this number. A larger group has several blocks.
 constexpr int kMaxHeadsPerBlock = 8;
 
-// A sequence is cut into pieces of a multiple of this many slots, so that each warp of a block has a tile at least.
+// A sequence is split into pieces. The slots of a piece are a multiple of this number, so each warp of a block has at
+// least one tile.
 constexpr int kSplitQuantum = 64;
 
-// Upper bound of the pieces of one sequence.
+// The maximum number of pieces of one sequence.
 constexpr int kMaxSplits = 256;
 
-// Up to so many pieces form a thread block cluster (sm_90), which every such device can hold, and merge in shared
-// memory.
+// The maximum number of pieces that form a thread block cluster (sm_90) and merge in shared memory. Every such device
+// can hold a cluster of this size.
 constexpr int kMaxClusterSplits = 8;
 
-// Two blocks that ask for so much shared memory do not fit on one multiprocessor: Hopper's have 228 KB.
+// Two blocks with this much shared memory do not fit on one multiprocessor. Hopper's multiprocessors have 228 KB.
 constexpr int kExclusiveSmemBytes = 114 * 1024;
 
-// What a block of the tensor cores' engine needs for D = 128; others need somewhat less.
+// The shared memory of a block of the tensor-core engine for D = 128. Other head dims need somewhat less.
 constexpr int kTypicalSmemBytes = 84 * 1024;
 
-// The part [begin, end) of a row's `slots` filled cache slots that piece `split` holds. Attention and merge both derive
-// it from the row's own length, which the host does not know: `splits` is the launch's bound, a short row uses fewer.
+// The part [begin, end) of a row's `slots` filled cache slots that piece `split` has. Attention and merge both derive
+// it from the row's length, which the host does not know. `splits` is the maximum of the launch. A short row uses fewer
+// pieces.
 struct SplitRange {
   int begin, end;
   int used_splits;
@@ -52,12 +55,12 @@ struct AttendParams {
   SingleQueryAttentionParams user;
   int group_heads;                  // H / Hk
   int head_tiles;                   // blocks that share one key-value head
-  int splits;                       // pieces of a sequence, at most
+  int splits;                       // maximum number of pieces of a sequence
   float logit_scale;                // log2(e) / sqrt(D): softmax works with powers of two
   double rotary_turns;              // rotary_scale / (2 pi), turns of pair 0 per position
   double rotary_powers[kPairBits];  // r^1, r^2, r^4, .. with r = rotary_base^(-2 / rotary_dim), a pair's frequency to
                                     // the last one's
-  bool clustered;                   // the pieces of a sequence may be a cluster; else they meet in the workspace
+  bool clustered;                   // the pieces of a sequence may be a cluster; else the workspace has their results
   bool exclusive;                   // no two blocks on one multiprocessor
   float* partial_out;               // [B, H, splits, D], softmax-weighted means of the pieces; unused for one split
   float* partial_lse;               // [B, H, splits], log2 of the pieces' sums of exponentials

@@ -1,4 +1,4 @@
-// What both engines share: the caches of one block and the running maximum.
+// The code that both engines share: the caches of one block and the running maximum.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct CacheView {
   int end;            // first slot not to be read; at least 1
   int newest;         // slot of the current token
 
-  // For slots past the end, which count with probability zero, the last one: a load that needs no predicate.
+  // The slot to load. Slots past the end have probability zero. For them the last slot is loaded, so the load needs no
+  // predicate.
   __device__ __forceinline__ int readable(int slot) const { return min(slot, end - 1); }
 
   // Position of a slot minus the current one: 0 for the newest, falling backwards around the circle.

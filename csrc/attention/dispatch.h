@@ -1,4 +1,4 @@
-// The choice of a plan, for dispatch.cc and for what tests it. Host code.
+// The choice of a plan, for dispatch.cc and its tests. Host code.
 #pragma once
 
 #include "csrc/attention/single_query_attention.h"
@@ -6,7 +6,7 @@
 
 namespace awq::attention {
 
-// What is chosen on a device, which need not be one of this machine.
+// Makes the plan for a device. The device need not be in this machine.
 cudaError_t plan(const SingleQueryAttentionParams& params, const DeviceInfo& device, SingleQueryAttentionPlan* plan);
 
 }  // namespace awq::attention

@@ -1,8 +1,8 @@
-// Attention of a warp over tiles of 32 cache slots with ordinary arithmetic: fp32, and every type before sm_80.
+// Attention of a warp over tiles of 32 cache slots with ordinary arithmetic: for fp32, and for every type before sm_80.
 //
-// Keys: a lane takes one slot, its dot products need no other lane, and 32 neighbouring slots are 512 contiguous bytes.
-// Values: the lanes share a slot's vectors and walk over the slots; where a slot has at most 16 vectors, several slots
-// are taken at a time and their sums added at the end.
+// Keys: a lane takes one slot. Its dot products need no other lane. 32 neighbouring slots are 512 contiguous bytes.
+// Values: the lanes share the vectors of a slot and go from slot to slot. If a slot has at most 16 vectors, the warp
+// takes several slots at a time and adds their sums at the end.
 #pragma once
 
 #include "csrc/attention/cache_view.cuh"
@@ -63,7 +63,7 @@ class FmaEngine {
     for (int h = 0; h < kHeads; ++h) slope_[h] = slopes[h];
   }
 
-  // The first keys of the warp's first tile are asked for before the token is staged, unless they would be those of the
+  // Loads the first keys of the warp's first tile before the token is staged. Does not load them if they belong to the
   // slot that is about to be written.
   __device__ __forceinline__ void start(int tile) {
     if (tile < cache_.end && !has_newest(tile)) load_keys(tile, 0);

@@ -1,9 +1,11 @@
-// Attention of a warp over tiles of 16 cache slots on the tensor cores: 16-bit types, sm_80 and later.
+// Attention of a warp over tiles of 16 cache slots on the tensor cores: for 16-bit types, sm_80 and later.
 //
-// Each warp streams its tiles through a ring in shared memory that belongs to it alone, keys and values in turn, by
-// asynchronous copies: what is under way takes no registers and no barrier of the block. Both products are computed
-// transposed, cache operand first: the order of a product's inner dimension is free as long as both operands agree, and
-// so is the order of the rows that end up in different registers, so lanes read whole 16-byte vectors.
+// Each warp has its own ring in shared memory. Its tiles pass through the ring by asynchronous copies, keys and values
+// in turn. Copies in flight need no registers and no barrier of the block.
+//
+// Both products are transposed, with the cache as the first operand. The inner dimension of a product may have any
+// order, if both operands have the same. The rows that end in different registers may have any order too. Lanes can
+// therefore read whole 16-byte vectors.
 //
 //   logits [16 slots, 8 columns] = K [16 slots, D] * Q [D, 8 columns]
 //     lane (row r = lane / 4, quad c = lane % 4) reads vector 4 i + c (8 elements) of slots r and r + 8. Its four words

@@ -7,8 +7,9 @@
 //   logit[p]   = dot(q, k_cache[p % L]) / sqrt(D) + alibi_slopes[h] * (p - t)     p = max(0, t + 1 - L) .. t
 //   out[b, h]  = sum_p softmax(logit)[p] * v_cache[p % L]
 //
-// Sums and softmax are fp32. The pair i of a head turns by t * rotary_scale / rotary_base^(2i / rotary_dim); NeoX style
-// pairs element i with i + rotary_dim / 2, the other style 2i with 2i + 1; elements past rotary_dim stay as they are.
+// Sums and softmax are fp32. The pair i of a head turns by t * rotary_scale / rotary_base^(2i / rotary_dim). NeoX style
+// pairs element i with i + rotary_dim / 2. The other style pairs 2i with 2i + 1. Elements past rotary_dim do not
+// change.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -20,12 +21,12 @@
 
 namespace awq {
 
-// The sizes of a head that there are kernels for.
+// The head dims that have kernels.
 #define AWQ_HEAD_DIMS 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256
 inline constexpr int kHeadDims[] = {AWQ_HEAD_DIMS};
 
-// All tensors are device memory owned by the caller and hold `dtype` unless said otherwise. With 16-byte vectors of
-// x elements (x = 8 for 16-bit types, 4 for fp32) the caches look like this:
+// All tensors are device memory owned by the caller. Their elements are `dtype` unless stated otherwise. A vector has
+// 16 bytes, x elements (x = 8 for 16-bit types, 4 for fp32). The layouts of the caches are:
 //
 //   v_cache [B, Hk, L, D]        one position after the other
 //   k_cache [B, Hk, D/x, L, x]   position p of a head is D/x vectors, L vectors apart; neighbouring positions touch
@@ -50,8 +51,8 @@ struct SingleQueryAttentionParams {
   int head_dim;   // D, one of AWQ_HEAD_DIMS
   int cache_len;  // L >= 1
 
-  // Position of every sequence. With `lengths` it only sizes the launch and should be their upper bound: a smaller
-  // value costs speed, never correctness. A row whose length is negative attends to nothing and returns zeros.
+  // Position of every sequence. With `lengths` it only sizes the launch and should be their upper bound. A smaller
+  // value costs speed, never correctness. A row with a negative length attends to nothing and returns zeros.
   int timestep;
 
   DType dtype;  // kFloat16, kBFloat16 or kFloat32
@@ -62,24 +63,26 @@ struct SingleQueryAttentionParams {
   bool neox_rotary_style;
 };
 
-// How a call divides its work. Holds for the sizes, the type and the device that it was made for, whatever the
-// pointers.
+// The plan of a call: the division of its work. It is valid for the sizes, the type and the device that it was made
+// for, with any pointers.
 struct SingleQueryAttentionPlan {
-  int splits;              // pieces of a sequence, at most; 0 for no sequence
+  int splits;              // maximum number of pieces of a sequence; 0 for no sequence
   bool clustered;          // the blocks of a sequence's pieces may form a cluster
-  bool exclusive;          // each block gets a multiprocessor of its own
-  size_t workspace_bytes;  // scratch memory; 0 where sequences are not split
+  bool exclusive;          // each block has a multiprocessor alone
+  size_t workspace_bytes;  // scratch memory; 0 if sequences are not split
 };
 
-// Makes the plan for the current device. Looks at no pointer. cudaErrorInvalidValue for sizes and types other than
-// those above.
+// Makes the plan for the current device. Looks at no pointer. Returns cudaErrorInvalidValue for sizes and types other
+// than those above.
 cudaError_t plan_single_query_attention(const SingleQueryAttentionParams& params, SingleQueryAttentionPlan* plan);
 
-// Enqueues the operation on `stream` of the current device. `plan` was made for these parameters. `workspace`: 16-byte
-// aligned, of plan.workspace_bytes bytes, untouched by others until the work is done; may be nullptr for 0 bytes; the
-// content does not matter. Returns cudaErrorInvalidValue for alignments other than those above or a missing workspace,
-// else the launch's own error. B = 0 launches nothing. Never synchronizes or allocates; the same input gives the same
-// bits.
+// Enqueues the operation on `stream` of the current device. Never synchronizes or allocates. The same input gives the
+// same bits. B = 0 launches nothing.
+//   plan       made for these parameters
+//   workspace  16-byte aligned, of plan.workspace_bytes bytes, with any content; may be nullptr for 0 bytes. Nothing
+//              else may use it until the work is done
+//   errors     cudaErrorInvalidValue for alignments other than those above or a missing workspace. Otherwise the
+//              launch's own error
 cudaError_t launch_single_query_attention(const SingleQueryAttentionParams& params,
                                           const SingleQueryAttentionPlan& plan, void* workspace, cudaStream_t stream);
 

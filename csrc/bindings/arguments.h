@@ -1,9 +1,13 @@
 // The arguments of one call, checked against the function's spec. All errors of the modules are made here.
 //
-// Order of the checks, each over all arguments before the next: Python type; per tensor element type, rank, shape,
-// strides; then what the binding requires beyond the table; then devices; then the GPU's architecture. So everything
-// that can be told without a GPU is, and a message names the first thing wrong: "<function>: <argument> must be ...,
-// got ...".
+// The checks have this order. Each step checks all arguments before the next step begins:
+//   1. Python type
+//   2. per tensor: element type, rank, shape, strides
+//   3. the requirements of the binding beyond the table
+//   4. devices
+//   5. the GPU's architecture
+// The first checks therefore need no GPU. A message names the first problem:
+// "<function>: <argument> must be ..., got ...".
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -30,7 +34,7 @@ void append(std::string& text, Number number) {
 
 }  // namespace detail
 
-// Texts and integers, one after the other.
+// Concatenates texts and integers.
 template <typename... Parts>
 std::string text(const Parts&... parts) {
   std::string result;
@@ -41,7 +45,7 @@ std::string text(const Parts&... parts) {
 class Arguments {
  public:
   // Takes the Python values in the spec's order, null for a default, and checks them against the spec. Throws Error.
-  // The values must outlive this. `memory` is what the framework keeps for the function.
+  // The values must outlive this object. `memory` is the data that the framework keeps for the function.
   Arguments(const FunctionSpec& spec, PyObject* const* values, framework::Memory** memory);
 
   const TensorView& tensor(std::string_view name) const { return views_[index(name)]; }
@@ -51,21 +55,21 @@ class Arguments {
   double real(std::string_view name) const { return reals_[index(name)]; }
   bool flag(std::string_view name) const { return integers_[index(name)] != 0; }
 
-  // The size a dimension's name stands for; "T" is the product of the dimensions behind "...".
+  // The size of a named dimension. "T" is the product of the dimensions in "...".
   int64_t dim(std::string_view name) const;
 
-  // A condition beyond the table. The parts of `expected`, put together only if it fails, complete "<argument> must
-  // ...".
+  // Checks a condition beyond the table. The parts of `expected` complete "<argument> must ...". They are joined only
+  // if the condition fails.
   template <typename... Parts>
   void require(bool condition, const char* name, const Parts&... expected) const {
     if (!condition) fail(name, text(expected...));
   }
 
-  // Kernels read some tensors in 16-byte pieces: a view that starts between two of them is refused.
+  // Kernels read some tensors in pieces of 16 bytes. A view that starts between two pieces is refused.
   void require_aligned(const char* name) const;
 
-  // Checks devices and architecture, makes the tensors' device current and calls `launch` with its current stream and
-  // without the GIL; an error that it returns is thrown as RuntimeError.
+  // Checks devices and architecture and makes the tensors' device current. Then calls `launch` with the current stream
+  // of that device, without the GIL. An error that `launch` returns is thrown as RuntimeError.
   template <typename Launch>
   void run(Launch&& launch) const {
     using Callee = std::remove_reference_t<Launch>;
@@ -73,8 +77,9 @@ class Arguments {
                const_cast<std::remove_const_t<Callee>*>(&launch));
   }
 
-  // Scratch memory beside the first argument, for use in run(): torch's allocator hands it on in stream order. Nothing
-  // is allocated, and the address is null, where no bytes are needed: most calls, and allocating takes a microsecond.
+  // Scratch memory on the device of the first argument, for use in run(). torch's allocator reuses it in stream order.
+  // If no bytes are needed, nothing is allocated and the address is null. Most calls need none, and an allocation takes
+  // a microsecond.
   class Workspace {
    public:
     Workspace(const Arguments& arguments, size_t bytes) {
@@ -90,17 +95,17 @@ class Arguments {
     framework::Scratch scratch_;
   };
 
-  // An uninitialized tensor beside the first argument, of the type that tensor `like` has; `swapped` lays it out in
-  // memory as if its first two dimensions were the other way round. Valid after check_device().
+  // An uninitialized tensor on the device of the first argument, with the type of tensor `like`. `swapped` lays it out
+  // in memory as if its first two dimensions were exchanged. Valid after check_device().
   Tensor empty(std::initializer_list<int64_t> sizes, std::string_view like, bool swapped = false) const {
     return empty(sizes.begin(), static_cast<int>(sizes.size()), like, swapped);
   }
 
-  // The result of a function that returns [..., last]: leading dimensions and type as tensor `name` has them.
+  // The result of a function that returns [..., last]. Its leading dimensions and type are those of tensor `name`.
   Tensor empty_with_last(std::string_view name, int64_t last) const;
 
-  // Checks that all tensors are on one CUDA device that this module has code for. run() does it too; a binding that
-  // allocates its result before calls it first.
+  // Checks that all tensors are on one CUDA device that this module has code for. run() checks this too. A binding that
+  // allocates its result before run() calls this function first.
   void check_device() const;
 
  private:
@@ -134,7 +139,7 @@ class Arguments {
   mutable int device_ = -1;  // index of the tensors' CUDA device, once it is checked
 };
 
-// Formula, arguments and result of a function, in words: its docstring, which is kept for ever. Needs the GIL.
+// The docstring of a function: formula, arguments and result as text. The text is never freed. Needs the GIL.
 const char* docstring(const FunctionSpec& spec);
 
 }  // namespace awq::bindings

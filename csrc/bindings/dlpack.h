@@ -1,8 +1,8 @@
-// DLPack's C interface, version 1, as far as it is used here: the view of a tensor, the handle that owns one, and the
-// table of functions that a Python tensor type offers as `__dlpack_c_exchange_api__`.
+// The parts of DLPack's C interface, version 1, that are used here: the view of a tensor, the handle that owns a
+// tensor, and the table of functions that a Python tensor type offers as `__dlpack_c_exchange_api__`.
 //
-// Declared from the specification (https://dmlc.github.io/dlpack/latest/c_api.html), in this project's style; names are
-// the specification's in other case. The layout of version 1 is fixed: minor versions only add codes.
+// The declarations follow the specification (https://dmlc.github.io/dlpack/latest/c_api.html), in this project's style.
+// Names differ from the specification's only in case. The layout of version 1 is fixed; minor versions only add codes.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,8 @@ struct ManagedTensor {
   Tensor tensor;
 };
 
-// All functions return 0, or -1 with the error set; Python objects are PyObject*. `no_sync`: nothing is done about
-// streams.
+// All functions return 0, or -1 with the error set. Python objects are PyObject*. `no_sync`: the function does not
+// synchronize streams.
 struct ExchangeApi {
   Version version;
   const ExchangeApi* previous;  // a table of an older major version, or null

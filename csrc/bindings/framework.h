@@ -1,10 +1,11 @@
-// PyTorch, as the bindings need it: a view of a Python tensor, new tensors, scratch memory, the current stream. All
-// needs the GIL where nothing else is said.
+// The interface of the bindings to PyTorch: a view of a Python tensor, new tensors, scratch memory, the current stream.
+// All functions need the GIL unless stated otherwise.
 //
-// Two libraries define these functions, and a module links one of them: `pybind11_form`, by PyTorch's C++ interface,
-// for one PyTorch and one Python; `universal_form`, by DLPack's exchange API, for all. Nothing else in csrc differs
-// between the two. What passes here is plain, without classes of the C++ library: PyTorch before 2.7 is compiled for
-// its old strings, and the rest of the bindings is not.
+// Two libraries define these functions. A module links one of them:
+//   pybind11_form   uses PyTorch's C++ interface, for one PyTorch and one Python
+//   universal_form  uses DLPack's exchange API, for all
+// Nothing else in csrc differs between the two. The types here are plain, without classes of the C++ library. PyTorch
+// before 2.7 is compiled for the old strings of that library, and the rest of the bindings is not.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -21,16 +22,16 @@ typedef struct _object PyObject;  // as in Python.h
 
 namespace awq::bindings {
 
-// A tensor as a kernel sees it. Good until the call ends, as the tensor is.
+// A tensor as a kernel sees it. Like the tensor, it is valid until the call ends.
 struct TensorView {
-  void* data = nullptr;              // nullptr also where the tensor has no memory of its own
+  void* data = nullptr;              // also nullptr if the tensor has no memory of its own
   const int64_t* sizes = nullptr;    // [dim]
   const int64_t* strides = nullptr;  // [dim], in elements
   int dim = 0;
   unsigned type = 0;                // one of Types, or 0 for another
-  int device = -1;                  // index of its CUDA device, or -1 where it is on none
-  bool present = false;             // false of an optional tensor that is None
-  bool dense = true;                // strided and not quantized; if false, nothing else here says anything
+  int device = -1;                  // index of its CUDA device; -1 if it is on none
+  bool present = false;             // false for an optional tensor that is None
+  bool dense = true;                // strided and not quantized; if false, the other fields have no meaning
   std::unique_ptr<int64_t[]> kept;  // sizes and strides of a tensor that does not hold them in memory
 
   int64_t size(int i) const { return sizes[i]; }
@@ -40,7 +41,7 @@ struct TensorView {
   bool is_contiguous() const;
 };
 
-// A new tensor: the Python object, which this owns, and its memory. Needs the GIL.
+// A new tensor: its memory and its Python object, which this class owns. Needs the GIL.
 class Tensor {
  public:
   Tensor() = default;
@@ -57,7 +58,7 @@ class Tensor {
   void* data_ = nullptr;
 };
 
-// An error of the bindings' own, to become a Python exception.
+// An error of the bindings. It becomes a Python exception.
 class Error : public std::runtime_error {
  public:
   enum class Kind { kType, kValue, kRuntime };
@@ -65,18 +66,18 @@ class Error : public std::runtime_error {
   const Kind kind;
 };
 
-// Thrown where a Python exception has been set.
+// Thrown if a Python exception has been set.
 struct PythonError {};
 
 namespace framework {
 
-// What a form keeps between the calls of one function.
+// The data that a form keeps between the calls of one function.
 struct Memory;
 
-// Fills the view; false if the value is no torch.Tensor. Throws PythonError.
+// Fills the view. Returns false if the value is no torch.Tensor. Throws PythonError.
 bool view(PyObject* value, TensorView* view);
 
-// Whether the tensor's values have the opposite sign of what its memory holds. Throws PythonError.
+// Whether the tensor's values have the opposite sign of the values in its memory. Throws PythonError.
 bool is_negated(PyObject* tensor, const TensorView& view);
 
 // An uninitialized tensor on a CUDA device.
@@ -89,7 +90,7 @@ struct NewTensor {
 };
 Tensor empty(const NewTensor& tensor, Memory** memory);
 
-// Memory of torch's allocator on the current stream, handed on in stream order once freed. Needs no GIL.
+// Memory of torch's allocator on the current stream. Freed memory is reused in stream order. Needs no GIL.
 struct Scratch {
   void* data = nullptr;
   void* owner = nullptr;
@@ -100,7 +101,8 @@ void free(Scratch scratch);
 // PyTorch's current stream of a device.
 cudaStream_t current_stream(int device);
 
-// As after an in-place operation of PyTorch: autograd notices if it still needs the old values. Throws PythonError.
+// Marks a tensor as changed, as an in-place operation of PyTorch does. autograd then notices if it still needs the old
+// values. Throws PythonError.
 void bump_versions(PyObject* const* tensors, size_t count);
 
 // In a catch block: sets the Python exception for an exception that is neither Error nor PythonError.

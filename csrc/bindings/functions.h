@@ -1,4 +1,4 @@
-// What the modules are put together from: each function adds one kernel family's functions to a module.
+// The parts of the modules: each function here adds the functions of one kernel family to a module.
 #pragma once
 
 #include <type_traits>
@@ -27,8 +27,8 @@ void define(Module& module, Body body) {
   }
 }
 
-// Calls a function with Python values in its spec's order, null where the default is to be taken. `memory` is the
-// function's own, between calls. A new reference, or null with a Python exception set. Needs the GIL.
+// Calls a function with Python values in its spec's order, null for a default. `memory` is the function's data between
+// calls. Returns a new reference, or null with a Python exception set. Needs the GIL.
 PyObject* call(const Function& function, PyObject* const* values, framework::Memory** memory) noexcept;
 
 // The end of a module's docstring.
@@ -46,7 +46,7 @@ void define_quantization(Module& module);
 void define_w8a8(Module& module);
 void define_attention(Module& module);
 
-// The module that is built: //csrc/modules defines these once per module.
+// The module that is built. //csrc/modules defines these once per module.
 extern const char* const kModuleSummary;  // the start of its docstring
 void define_module(Module& module);
 

@@ -1,8 +1,9 @@
-// CPython's limited API, as of 3.10: what every later 3.x has, with the same meaning.
+// CPython's limited API of 3.10. Every later 3.x has it, with the same meaning.
 //
-// Reference counts change by calls of the running interpreter alone. The macros of a header know the interpreters of
-// its own time: those of 3.12 and newer do not count None, and 3.11 then frees it. So the macros are out of reach here,
-// and the object code is the same with the headers of any Python. PY_SSIZE_T_CLEAN would rename functions in some.
+// Only calls into the running interpreter change reference counts. The macros of a header know only the interpreters of
+// its own time. The macros of 3.12 and newer do not count None, and 3.11 would then free it. The macros are therefore
+// disabled here, and the object code is the same with the headers of any Python. PY_SSIZE_T_CLEAN would rename
+// functions in some headers.
 #pragma once
 
 #ifdef Py_PYTHON_H

@@ -1,13 +1,16 @@
-// What a function of a module takes, as data: the argument check and the docstring are both made from it.
+// The arguments of a function of a module, as data. The argument check and the docstring are both made from it.
 //
 //   constexpr FunctionSpec kSpec = {
 //       "silu_and_mul", "silu(input[..., :d]) * input[..., d:]", "Tensor [..., d], dtype of input",
 //       {tensor("input", kFloating, "... 2d", "gate, then up projection")}};
 //
-// A shape is a list of dimensions: a name (`K`) stands for one size in all arguments of a call, `N/4` and `2d` for a
-// quotient or a multiple of a named one, a number for itself, and a leading `...` for any number of dimensions, whose
-// product is the size `T`. Relations between sizes that this cannot say, such as padding, are checked by the binding
-// with Arguments::require, after the table's own checks.
+// A shape is a list of dimensions:
+//   K         a name: one size, the same in all arguments of a call
+//   N/4, 2d   a quotient or a multiple of a named size
+//   8         a number: this size
+//   ...       only at the start: any number of dimensions. Their product is the size `T`
+// A shape cannot state every relation between sizes, such as padding. The binding checks these with Arguments::require,
+// after the checks of the table.
 #pragma once
 
 #include <array>

@@ -3,8 +3,8 @@
 // PyTorch is met through the table of C functions that DLPack specifies (dlpack.h), which torch.Tensor offers, and
 // through these public Python functions: torch.empty_like, torch.Tensor.is_neg, torch.autograd.graph.increment_version.
 //
-// Why not PyTorch's stable C++ interface: there every argument becomes a handle on the heap, which costs a call of
-// eight arguments 3 us more; and every error becomes a RuntimeError.
+// PyTorch's stable C++ interface is not used, for two reasons. Every argument becomes a handle on the heap there, which
+// costs a call of eight arguments 3 us more. Every error becomes a RuntimeError.
 #pragma once
 
 typedef struct _object PyObject;  // as in Python.h

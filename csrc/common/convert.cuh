@@ -1,5 +1,5 @@
-// Element types on the device: conversion to and from the type that arithmetic uses, and the step from a run-time DType
-// to a type.
+// Element types on the device: conversion to and from the type of the arithmetic, and selection of a C++ type by a
+// run-time DType.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -30,7 +30,7 @@ __device__ __forceinline__ float widen(__half x) { return __half2float(x); }
 __device__ __forceinline__ float widen(float x) { return x; }
 __device__ __forceinline__ double widen(double x) { return x; }
 
-// narrow<T>(x): x rounded to nearest even; values past T's range become infinite, as in PyTorch.
+// narrow<T>(x): x rounded to nearest even. Values beyond T's range become infinite, as in PyTorch.
 template <typename T>
 __device__ __forceinline__ T narrow(Accumulator<T> x) {
   return x;
@@ -48,7 +48,7 @@ __device__ __forceinline__ __nv_bfloat16 narrow<__nv_bfloat16>(float x) {
 }
 #endif
 
-// Two of them as one word, the first in the lower half: one instruction for both.
+// Two narrowed values as one word, the first in the lower half. One instruction converts both.
 template <typename T>
 __device__ __forceinline__ uint32_t narrow_pair(float x, float y);
 template <>
@@ -78,8 +78,8 @@ __device__ __forceinline__ float widen_bits<__nv_bfloat16>(uint16_t bits) {
 }
 #endif
 
-// The value to convert so that finite results of type T stay finite. Only fp16's range ends where activations may
-// reach: for it finite values are clamped to +-65504, infinities and NaN are kept.
+// The value to convert so that finite results of type T stay finite. Only fp16 has a range that activations may leave.
+// For fp16, finite values are clamped to +-65504. Infinities and NaN are kept.
 template <typename T>
 __device__ __forceinline__ float saturate(float x) {
   return x;
@@ -91,8 +91,8 @@ __device__ __forceinline__ float saturate<__half>(float x) {
   return fabsf(x) < INFINITY ? clamped : x;  // false for NaN, which fmaxf would drop
 }
 
-// Calls f with a value of the element type that `dtype` names, or answers cudaErrorInvalidValue if the build or the
-// caller does not have it. fp64 is the caller's choice because only one family takes it.
+// Calls f with a value of the element type that `dtype` names. Returns cudaErrorInvalidValue if the build or the caller
+// does not support the type. Only one family supports fp64, so the caller enables it.
 template <bool kWithFloat64 = false, typename F>
 cudaError_t dispatch_dtype(DType dtype, F&& f) {
   switch (dtype) {

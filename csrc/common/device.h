@@ -1,4 +1,4 @@
-// What is to be known of a device, read once per device and process. Host code, no PyTorch.
+// Facts about a device, read once per device and process. Host code, no PyTorch.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -11,12 +11,12 @@ struct DeviceInfo {
   int max_smem_bytes_per_block;  // dynamic shared memory a block may opt in to
 };
 
-// Fills `*info` for a device, by its number, or for the calling thread's current one. Safe from several threads and
-// during graph capture.
+// Fills `*info` for a device number, or for the current device of the calling thread. Both may be called from several
+// threads and during graph capture.
 cudaError_t device_info(int device, DeviceInfo* info);
 cudaError_t current_device_info(DeviceInfo* info);
 
-// The error of the launch just made by this thread, cleared so that it does not surface in a later call.
+// Returns the error of the last launch of this thread, and clears it so that no later call reports it.
 inline cudaError_t checked_launch() { return cudaGetLastError(); }
 
 }  // namespace awq

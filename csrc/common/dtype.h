@@ -1,8 +1,8 @@
-// Element types as the kernel families name them at run time. No PyTorch.
+// Element types, by the names that the kernel families use at run time. No PyTorch.
 #pragma once
 
-// AWQ_ENABLE_BF16 is 1 or 0, set for every compile action by //config:bf16. With 0 no bfloat16 code is
-// compiled: launch functions answer cudaErrorInvalidValue for DType::kBFloat16.
+// //config:bf16 sets AWQ_ENABLE_BF16 to 1 or 0 for every compile action. With 0 no bfloat16 code is compiled. Launch
+// functions then return cudaErrorInvalidValue for DType::kBFloat16.
 #ifndef AWQ_ENABLE_BF16
 #error "AWQ_ENABLE_BF16 must be defined to 0 or 1"
 #endif

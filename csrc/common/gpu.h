@@ -6,18 +6,18 @@
 namespace awq {
 
 constexpr int kWarpSize = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;  // of a warp, as a mask
+constexpr unsigned kAllLanes = 0xffffffffu;  // mask of all lanes of a warp
 constexpr int kWarpgroupThreads = 128;       // four warps, which multiply together on Hopper
 
-constexpr int kChunkBytes = 16;  // what a thread moves at once, and a row of an 8x8 matrix of ldmatrix
-constexpr int kLineBytes = 128;  // of memory and caches; in shared memory, all banks once
+constexpr int kChunkBytes = 16;  // one access of a thread, or one row of an 8x8 matrix of ldmatrix
+constexpr int kLineBytes = 128;  // one line of memory and caches; in shared memory, one word of every bank
 constexpr int kLineChunks = kLineBytes / kChunkBytes;
 
-// Where a chunk lies in a row of 128 bytes of a tile in shared memory: permuted by the row's number, so that eight rows
-// read at one chunk meet different banks. Hopper's tensor copy engine does the same.
+// The position of a chunk in a 128-byte row of a tile in shared memory. The row's number permutes the chunks. Eight
+// rows that are read at one chunk then use different banks. Hopper's tensor copy engine has the same permutation.
 AWQ_HOST_DEVICE constexpr int swizzle(int chunk, int row) { return chunk ^ (row % kLineChunks); }
 
-// Shared memory that a block can have on Hopper, and on the GPU that has the least.
+// The shared memory of a block: its maximum on Hopper, and on the GPU with the smallest maximum.
 constexpr int kSm90SmemBytes = 227 * 1024;
 constexpr int kLeastSmemBytes = 64 * 1024;
 

@@ -1,4 +1,4 @@
-// The warp-wide matrix product that all tensor-core kernels here are built on, with fallbacks for sm_70 and sm_75.
+// The warp-wide matrix product of all tensor-core kernels here, with fallbacks for sm_70 and sm_75.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -14,9 +14,9 @@
 
 namespace awq {
 
-// The product below for half on sm_70, whose tensor cores have only one of another shape: gathers rows and columns by
-// shuffles and multiplies on the CUDA cores. A function of its own, because inlined a hundred times it takes the
-// assembler minutes.
+// The product below for half on sm_70. The tensor cores of sm_70 have only a product of another shape. This function
+// gathers rows and columns by shuffles and multiplies on the CUDA cores. It is not inlined: a hundred inlined copies
+// take the assembler minutes.
 inline __noinline__ __device__ float4 mma_m16n8k16_by_shuffles(float4 d, uint4 a, uint32_t b0, uint32_t b1) {
   const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
   const auto add_product = [](float& sum, uint32_t x, uint32_t y) {

@@ -9,8 +9,8 @@
 
 namespace awq {
 
-// The product below on sm_70, whose tensor cores have none of int8: gathers rows and columns by shuffles and uses the
-// four-way dot product. A function of its own, because inlined a hundred times it takes the assembler minutes.
+// The product below on sm_70. The tensor cores of sm_70 have no int8 product. This function gathers rows and columns by
+// shuffles and uses the four-way dot product. It is not inlined: a hundred inlined copies take the assembler minutes.
 inline __noinline__ __device__ int4 mma_m16n8k32_by_shuffles(int4 d, uint4 a, uint32_t b0, uint32_t b1) {
   const int row_lane = threadIdx.x % 32 & ~3, column_lane = 8 * (threadIdx.x % 4);
 #pragma unroll
@@ -31,8 +31,8 @@ inline __noinline__ __device__ int4 mma_m16n8k32_by_shuffles(int4 d, uint4 a, ui
   return d;
 }
 
-// D += A * B with A [16, 32] and B [32, 8] of int8, D [16, 8] int32, wrapping. Four int8 per register, the one of
-// lowest k in the lowest byte. Lane 4g + c of the warp holds
+// D += A * B with A [16, 32] and B [32, 8] of int8, D [16, 8] int32, wrapping. A register has four int8. The lowest
+// byte has the lowest k. Lane 4g + c of the warp holds
 //   a[0] A[g][4c..4c+3]   a[1] A[g+8][4c..]   a[2] A[g][4c+16..]   a[3] A[g+8][4c+16..]
 //   b0   B[4c..4c+3][g]   b1   B[4c+16..][g]
 //   d[0], d[1] D[g][2c, 2c+1]   d[2], d[3] D[g+8][2c, 2c+1]

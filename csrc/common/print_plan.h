@@ -1,4 +1,4 @@
-// AWQ_PRINT_PLAN: calls say on standard error which kernels they choose. Host code.
+// AWQ_PRINT_PLAN: calls print the chosen kernels to standard error. Host code.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace awq {
 
-// Whether the environment variable is set, to something else than nothing or 0. It is read once.
+// Whether the environment variable has a value other than the empty string or 0. It is read once.
 bool prints_plans();
 
 // Prints "AWQ_PRINT_PLAN <problem>: <choice> <remark>", once for each problem and choice.

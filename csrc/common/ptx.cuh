@@ -1,5 +1,5 @@
-// One function per PTX instruction the kernels use and CUDA C++ has no name for, each with the reason to use it.
-// Where an architecture lacks the instruction, the function does the same work by plain code.
+// One function for each PTX instruction that the kernels use and CUDA C++ does not name. Each comment says why the
+// kernels use it. If an architecture lacks the instruction, the function does the same work with plain code.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,13 @@
 
 namespace awq::ptx {
 
-// Address of shared memory as the 32-bit number that the instructions below take.
+// The address of shared memory as a 32-bit number, as the instructions below need it.
 __device__ __forceinline__ uint32_t smem_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-// 16 bytes of data that is read once (weights): passes L1 by, so that what is read again (activations) stays there.
+// Loads 16 bytes of data that is read once (weights). The load bypasses L1, so that L1 keeps data that is read again
+// (activations).
 __device__ __forceinline__ uint4 load_streaming_16(const void* global) {
   uint4 value;
   asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
@@ -22,8 +23,8 @@ __device__ __forceinline__ uint4 load_streaming_16(const void* global) {
   return value;
 }
 
-// The same as an ordinary load, for data that the kernel itself may have written. Volatile keeps it where a software
-// pipeline puts it, ahead of the arithmetic on the data before.
+// Loads 16 bytes by an ordinary load, for data that the kernel itself may have written. Volatile keeps the load at its
+// place in a software pipeline, before the arithmetic on earlier data.
 __device__ __forceinline__ uint4 load_once_16(const void* global) {
   uint4 value;
   asm volatile("ld.global.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
@@ -33,8 +34,8 @@ __device__ __forceinline__ uint4 load_once_16(const void* global) {
   return value;
 }
 
-// Stores of 16 and 8 bytes to global memory. The compiler sometimes splits those of a struct of words into one for
-// each.
+// Stores of 16 and 8 bytes to global memory. The compiler sometimes splits the store of a struct into one store per
+// word.
 __device__ __forceinline__ void store_16(void* global, const uint32_t (&words)[4]) {
   asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(global)), "r"(words[0]),
                "r"(words[1]), "r"(words[2]), "r"(words[3])
@@ -45,8 +46,8 @@ __device__ __forceinline__ void store_8(void* global, const uint32_t (&words)[2]
                : "memory");
 }
 
-// Asynchronous copy of kBytes (8 or 16, the alignment of both sides) from global to shared memory, without a detour
-// through registers; where `valid` is false nothing is read and zeros are written. 16 bytes bypass L1.
+// Asynchronous copy of kBytes (8 or 16) from global to shared memory. It uses no registers. Both addresses are aligned
+// to kBytes. If `valid` is false, nothing is read and zeros are written. Copies of 16 bytes bypass L1.
 template <int kBytes>
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool valid) {
   static_assert(kBytes == 8 || kBytes == 16, "cp_async: 8 or 16 bytes");
@@ -69,8 +70,8 @@ __device__ __forceinline__ void cp_async(void* shared, const void* global, bool 
 #endif
 }
 
-// How the second-level cache shall treat data that is read once: the first to go, so that what is needed again stays.
-// In a register because instructions take it from there; 0 where the architecture lacks it.
+// The policy of the L2 cache for data that is read once: such data is evicted first, and other data stays. Instructions
+// take the policy from a register. It is 0 if the architecture lacks policies.
 __device__ __forceinline__ uint64_t evict_first_policy() {
   uint64_t policy = 0;
 #if __CUDA_ARCH__ >= 800
@@ -79,7 +80,7 @@ __device__ __forceinline__ uint64_t evict_first_policy() {
   return policy;
 }
 
-// cp_async of 16 bytes under such a policy.
+// cp_async of 16 bytes with such a policy.
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, bool valid, uint64_t policy) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(smem_address(shared)),
@@ -90,14 +91,15 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global, bo
 #endif
 }
 
-// Closes the group of this thread's copies since the last call; an empty group is complete at once.
+// Closes the group of this thread's copies since the last call. An empty group is complete at once.
 __device__ __forceinline__ void cp_async_commit() {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 
-// Waits until at most kPending of this thread's latest groups are under way. Other threads' copies need a barrier too.
+// Waits until at most kPending of this thread's latest groups are incomplete. Copies of other threads also need a
+// barrier.
 template <int kPending>
 __device__ __forceinline__ void cp_async_wait() {
 #if __CUDA_ARCH__ >= 800
@@ -105,8 +107,9 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
-// Programmatic launch (sm_90): lets the next kernel of the stream, if launched so, start while this one drains; and, in
-// that kernel, waits until this one's writes are there.
+// Programmatic launch (sm_90). The first function lets the next kernel of the stream start while this kernel drains, if
+// the next kernel was launched with overlap. The second function, in that next kernel, waits until the writes of the
+// previous kernel are visible.
 __device__ __forceinline__ void allow_next_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -144,7 +147,7 @@ __device__ __forceinline__ uint32_t transpose_8x8(uint32_t x) {
   return y;
 }
 
-// (a & b) | c in one instruction. The compiler makes two of it when b and c are both constants.
+// (a & b) | c in one instruction. The compiler needs two if b and c are both constants.
 __device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t b, uint32_t c) {
   constexpr int kTable = (0xf0 & 0xcc) | 0xaa;  // the function applied to the truth-table columns of a, b and c
   uint32_t result;
@@ -152,7 +155,8 @@ __device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t b, uint32_t c) {
   return result;
 }
 
-// The larger of `max`, which is no less than zero, and |x|; NaN if one is. One instruction, with the magnitude.
+// The larger of `max` (at least zero) and |x|; NaN if one of them is NaN. One instruction, which includes the
+// magnitude.
 __device__ __forceinline__ float max_magnitude(float max, float x) {
 #if __CUDA_ARCH__ >= 800
   asm("max.NaN.f32 %0, %0, %1;" : "+f"(max) : "f"(fabsf(x)));
@@ -178,9 +182,9 @@ __device__ __forceinline__ uint32_t pack_int8x4(int i0, int i1, int i2, int i3) 
 #endif
 }
 
-// A barrier of the cluster (sm_90) in two steps; threads that have exited count as arrived. The first form makes what
-// this thread has written visible to those that wait, at the price of a memory barrier. Release and acquire are the
-// defaults and stay unwritten: CUDA 11.8's PTX knows no modifiers here.
+// A barrier of the cluster (sm_90) in two steps. Threads that have exited count as arrived. The first form makes the
+// writes of this thread visible to the waiting threads, at the cost of a memory barrier. Release and acquire are the
+// defaults. They are not written, because CUDA 11.8's PTX has no modifiers here.
 __device__ __forceinline__ void cluster_arrive_release() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
@@ -199,7 +203,7 @@ __device__ __forceinline__ void cluster_wait() {
 #endif
 }
 
-// Reads the variable that lies at `local` in this block's shared memory from another block of the cluster.
+// Reads a variable from the shared memory of another block of the cluster. `local` is its address in this block.
 __device__ __forceinline__ float load_from_block(const float* local, unsigned rank) {
   float value = 0.0f;
 #if __CUDA_ARCH__ >= 900

@@ -1,5 +1,5 @@
-// PTX that exists on Hopper alone (target sm_90a, CUDA 12.0 on): one function per instruction, as in ptx.cuh. There is
-// no fallback: who includes this compiles for 90a only.
+// PTX that exists on Hopper alone (target sm_90a, from CUDA 12.0 on). As in ptx.cuh, there is one function per
+// instruction. There is no fallback: files that include this header are compiled for 90a only.
 #pragma once
 
 #include <cuda.h>
@@ -16,18 +16,18 @@
 namespace awq::ptx {
 
 // ---- Memory barriers: objects in shared memory that count arrivals and the bytes of copies --------------------------
-// A phase ends when all expected arrivals and bytes have come in; phases are told apart by their parity.
+// A phase ends when all expected arrivals and bytes have come in. The parity distinguishes successive phases.
 
 __device__ __forceinline__ void mbarrier_init(uint64_t* barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(smem_address(barrier)), "r"(arrivals) : "memory");
 }
 
-// Makes this thread's initialized barriers visible to the copy engine.
+// Makes the barriers that this thread initialized visible to the copy engine.
 __device__ __forceinline__ void fence_mbarrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-// One arrival, which also announces `bytes` of copies that will complete on the barrier.
+// One arrival. It also announces `bytes` of copies that will complete on the barrier.
 __device__ __forceinline__ void mbarrier_arrive_expect(uint64_t* barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(smem_address(barrier)), "r"(bytes)
                : "memory");
@@ -37,14 +37,14 @@ __device__ __forceinline__ void mbarrier_arrive(uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(smem_address(barrier)) : "memory");
 }
 
-// One arrival once all cp.async copies that this thread has started are complete. It is one of the arrivals given to
-// mbarrier_init ("noinc").
+// One arrival, when all cp.async copies that this thread has started are complete. It counts among the arrivals given
+// to mbarrier_init ("noinc").
 __device__ __forceinline__ void mbarrier_arrive_after_cp_async(uint64_t* barrier) {
   asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(smem_address(barrier)) : "memory");
 }
 
-// Waits for the end of the phase of the given parity: at once if the barrier is in the phase after it. The scope is the
-// block (the default): with that of a cluster every wait also empties the L1 cache.
+// Waits for the end of the phase of the given parity. Returns at once if the barrier is in the phase after it. The
+// scope is the block (the default). With the scope of a cluster, every wait would also empty the L1 cache.
 __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity) {
   asm volatile(
       "{\n"
@@ -59,8 +59,8 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, uint32_t parity
       : "memory");
 }
 
-// Adds 1 to a counter in shared memory, or sets it to 0 where it was `last`, and returns what it was. Orders nothing: a
-// fence would wait for all copies under way.
+// Adds 1 to a counter in shared memory, or sets it to 0 if it was `last`. Returns the old value. Does not order other
+// accesses: a fence would wait for all copies in flight.
 __device__ __forceinline__ uint32_t increment_shared(uint32_t* counter, uint32_t last) {
   uint32_t before;
   asm volatile("atom.relaxed.cta.shared::cta.inc.u32 %0, [%1], %2;"
@@ -72,9 +72,9 @@ __device__ __forceinline__ uint32_t increment_shared(uint32_t* counter, uint32_t
 
 // ---- The tensor copy engine -----------------------------------------------------------------------------------------
 
-// Starts the copy of a box of a matrix, whose first element is (`column`, `row`), to shared memory, to complete on
-// `barrier`. One thread copies a whole tile without registers or address arithmetic; what lies outside the matrix
-// arrives as zeros and counts as copied.
+// Starts the copy of a box of a matrix to shared memory. The first element of the box is (`column`, `row`). The copy
+// completes on `barrier`. One thread copies a whole tile without registers or address arithmetic. Elements outside the
+// matrix arrive as zeros and count as copied.
 __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, int column, int row, uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
@@ -83,7 +83,7 @@ __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, i
       : "memory");
 }
 
-// copy_box with a policy for L2.
+// copy_box with a policy for the L2 cache.
 __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, int column, int row, uint64_t* barrier,
                                          uint64_t l2_policy) {
   asm volatile(
@@ -93,7 +93,8 @@ __device__ __forceinline__ void copy_box(void* shared, const CUtensorMap& map, i
       : "memory");
 }
 
-// Starts the copy of `bytes` (a multiple of 16, as both addresses) to shared memory, to complete on `barrier`.
+// Starts the copy of `bytes` to shared memory. `bytes` and both addresses are multiples of 16. The copy completes on
+// `barrier`.
 __device__ __forceinline__ void copy_bytes(void* shared, const void* global, int bytes, uint64_t* barrier,
                                            uint64_t l2_policy) {
   asm volatile(
@@ -108,8 +109,8 @@ __device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
 
-// Starts the copy of a box from shared memory to a matrix; what would lie outside the matrix is dropped. The thread's
-// copies form groups as those of cp.async do.
+// Starts the copy of a box from shared memory to a matrix. Elements outside the matrix are dropped. The copies of the
+// thread form groups like those of cp.async.
 __device__ __forceinline__ void store_box(const CUtensorMap& map, int column, int row, const void* shared) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(&map), "r"(column),
                "r"(row), "r"(smem_address(shared))
@@ -123,13 +124,14 @@ __device__ __forceinline__ void store_box_wait_read() {
   asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 
-// Orders this thread's writes to shared memory before what the copy engine reads after the next barrier.
+// Orders this thread's writes to shared memory before the reads of the copy engine after the next barrier.
 __device__ __forceinline__ void fence_before_store_box() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
-// Four 8x8 matrices of 16-bit elements to shared memory, transposed: lane 8j + i gives the address of what becomes row
-// i of matrix j (16 bytes, 16-byte aligned); lane 4i + c gives in fragment[j] the elements 2c and 2c + 1 of column i.
+// Writes four 8x8 matrices of 16-bit elements to shared memory, transposed. Lane 8j + i gives the address of row i of
+// the written matrix j (16 bytes, 16-byte aligned). Lane 4i + c gives in fragment[j] the elements 2c and 2c + 1 of
+// column i.
 __device__ __forceinline__ void stmatrix_x4_transposed(uint32_t row_address, const uint32_t (&fragment)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
                "r"(fragment[0]), "r"(fragment[1]), "r"(fragment[2]), "r"(fragment[3])
@@ -138,7 +140,7 @@ __device__ __forceinline__ void stmatrix_x4_transposed(uint32_t row_address, con
 
 // ---- Barriers of a part of the block --------------------------------------------------------------------------------
 
-// Barrier over kThreads threads, of whole warps. Number 0 is __syncthreads().
+// Barrier over kThreads threads, which form whole warps. Number 0 is __syncthreads().
 template <int kThreads>
 __device__ __forceinline__ void named_barrier(int number) {
   asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(kThreads) : "memory");
@@ -146,8 +148,8 @@ __device__ __forceinline__ void named_barrier(int number) {
 
 // ---- Registers ------------------------------------------------------------------------------------------------------
 
-// Warps of a warpgroup give registers back, or wait until they can have more: those that only start copies need few,
-// those that hold sums many.
+// Warps of a warpgroup give registers back, or wait until they get more. Warps that only start copies need few
+// registers. Warps that hold sums need many.
 template <int kRegisters>
 __device__ __forceinline__ void release_registers() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
@@ -157,8 +159,8 @@ __device__ __forceinline__ void acquire_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
-// How a block of kConsumers warpgroups that multiply and one that fills shares out its registers. The launch gives the
-// same to all, then the filling warpgroup hands most of its own on.
+// The division of registers in a block of kConsumers multiplying warpgroups and one filling warpgroup. The launch gives
+// the same number to all. The filling warpgroup then gives most of its registers to the others.
 template <int kConsumers>
 struct RegisterSplit {
   static constexpr int kAtLaunch = 64 * 1024 / ((kConsumers + 1) * kWarpgroupThreads) / 8 * 8;
@@ -167,7 +169,7 @@ struct RegisterSplit {
                 "a block that asks for more registers than it was launched with waits forever");
 };
 
-// ---- wgmma: the product of a warpgroup, 64 x N x 32 bytes, which runs while the warps go on -------------------------
+// ---- wgmma: the product of a warpgroup, 64 x N x 32 bytes; it runs while the warps continue -------------------------
 
 // Orders earlier accesses to the registers of sums and operands before the products that follow.
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -175,14 +177,14 @@ __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.a
 // Closes the group of products since the last call.
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
-// Waits until at most kPending of the latest groups run.
+// Waits until at most kPending of the latest groups still run.
 template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
-// Keeps the compiler from moving reads or writes of registers across this place: it does not know that a product under
-// way uses them.
+// Prevents the compiler from moving reads or writes of registers across this place. The compiler does not know that a
+// running product uses them.
 template <int kCount>
 __device__ __forceinline__ void pin(float (&registers)[kCount]) {
 #pragma unroll
@@ -199,8 +201,8 @@ __device__ __forceinline__ void pin(int (&registers)[kCount]) {
   for (int& r : registers) asm volatile("" : "+r"(r)::"memory");
 }
 
-// Operand B in shared memory as wgmma takes it: N rows of 128 bytes along K whose 16-byte chunks are permuted by
-// exclusive or with the row (as copy_box leaves them under CU_TENSOR_MAP_SWIZZLE_128B), 1024-byte aligned. A step of 32
+// Operand B in shared memory as wgmma takes it: N rows of 128 bytes along K, 1024-byte aligned. The 16-byte chunks of a
+// row are permuted by exclusive or with the row, as copy_box leaves them under CU_TENSOR_MAP_SWIZZLE_128B. A step of 32
 // bytes along K adds kDescriptorStep to the descriptor.
 __device__ __forceinline__ uint64_t wgmma_descriptor(const void* rows) {
   constexpr uint64_t kSwizzle128 = 1, kUnused = 1;

@@ -1,4 +1,4 @@
-// Symmetric int8 quantization of a row from its largest magnitude.
+// Symmetric int8 quantization of a row, with a scale from the row's largest magnitude.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ constexpr float kInt8Max = 127.0f;
 // The scale to store: max / 127.
 __device__ __forceinline__ __half row_scale(float max_magnitude) { return __float2half_rn(max_magnitude / kInt8Max); }
 
-// The factor to multiply with: 127 / max. 0 for a maximum that is NaN or infinite, so that no garbage is quantized, and
-// below kTiny, where the quotient leaves fp32's range; the scale has long vanished in fp16 there: such a row counts as
-// zeros.
+// The factor of the quantization: 127 / max. It is 0 in two cases, so that the row is quantized to zeros:
+//   - the maximum is NaN or infinite;
+//   - the maximum is below kTiny. The quotient would leave fp32's range. The scale is already 0 in fp16 there.
 __device__ __forceinline__ float row_factor(float max_magnitude) {
   constexpr float kTiny = 0x1p-120f;
   static_assert(kInt8Max / kTiny < 3.4e38f, "the factor stays finite");

@@ -9,7 +9,7 @@
 
 namespace awq {
 
-// The lanes of the caller's team: the warp, or 2, 4, 8 or 16 lanes of it that start at a multiple of their number.
+// The lanes of the caller's team: the whole warp, or 2, 4, 8 or 16 lanes that start at a multiple of their number.
 template <int kLanes>
 __device__ __forceinline__ unsigned team_mask() {
   constexpr unsigned kMask = static_cast<unsigned>((1ull << kLanes) - 1);
@@ -21,8 +21,8 @@ struct Sum {
   __device__ static float combine(float a, float b) { return a + b; }
 };
 
-// The maximum of magnitudes, held as the bits of |x|: as unsigned integers these are ordered as the floats are, and NaN
-// lies above infinity. So unlike fmaxf, this keeps a NaN.
+// The maximum of magnitudes, held as the bits of |x|. As unsigned integers these have the order of the floats, with NaN
+// above infinity. Unlike fmaxf, this maximum therefore keeps a NaN.
 struct MaxMagnitude {
   static constexpr unsigned kIdentity = 0;
   __device__ static unsigned bits(float x) { return __float_as_uint(x) & 0x7fffffffu; }
@@ -40,15 +40,16 @@ __device__ __forceinline__ Value reduce_over_lanes(Value x, unsigned mask) {
 }
 
 #if __CUDA_ARCH__ >= 800
-// One instruction in place of ten.
+// One instruction replaces ten.
 template <>
 __device__ __forceinline__ unsigned reduce_over_lanes<MaxMagnitude, kWarpSize>(unsigned x, unsigned mask) {
   return __reduce_max_sync(mask, x);
 }
 #endif
 
-// One reduction over a team of kThreads: up to a warp, or a whole block of several. A block needs `slots` (shared
-// memory, one per warp) of its own for each reduction between two of its barriers; a smaller team does not touch them.
+// One reduction over a team of kThreads: at most a warp, or a whole block of several warps. A block needs `slots` in
+// shared memory, one per warp. Each reduction between two barriers of the block needs its own slots. Smaller teams do
+// not use them.
 template <typename Op, int kThreads, typename Value>
 __device__ __forceinline__ Value reduce_over_team(Value x, Value* slots) {
   if constexpr (kThreads <= kWarpSize) {
@@ -64,7 +65,8 @@ __device__ __forceinline__ Value reduce_over_team(Value x, Value* slots) {
   }
 }
 
-// Maximum and sum over the lanes of a warp that differ from this one by multiples of kStride; all of them get it.
+// Maximum and sum over the lanes of a warp that differ from this lane by multiples of kStride. All of them get the
+// result.
 template <int kStride>
 __device__ __forceinline__ float max_over_lanes(float x) {
 #pragma unroll

@@ -1,12 +1,13 @@
-// A ring of stages in shared memory that one side fills and the other empties, with a pair of barriers per stage.
+// A ring of stages in shared memory. One side fills stages, the other side empties them. Each stage has a pair of
+// barriers.
 #pragma once
 
 #include <cstdint>
 
 namespace awq {
 
-// Position in the ring, with the parity of the barriers' phase: it flips with every round. The side that fills starts
-// with parity 1, since a fresh barrier counts as past its odd phase: all stages are empty.
+// A position in the ring, with the parity of the phase of the barriers. The parity flips with every round. The side
+// that fills starts with parity 1: a new barrier counts as past its odd phase, so all stages are empty.
 struct RingPosition {
   uint32_t parity = 0;
   int stage = 0;

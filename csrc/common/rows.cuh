@@ -1,4 +1,4 @@
-// Kernels that work row by row: how threads are assigned to rows, and how a thread holds its share of one.
+// Kernels that work row by row: the assignment of threads to rows, and a thread's share of a row.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,14 +12,14 @@
 
 namespace awq {
 
-// A team of kThreads works on one row. If kResident, each thread holds kVectors 16-byte vectors of it in registers from
-// the first pass to the last; else each pass reads the row again, and rows may have any length.
+// A team of kThreads works on one row. If kResident, each thread holds kVectors 16-byte vectors of the row in registers
+// from the first pass to the last. Otherwise each pass reads the row again, and rows may have any length.
 template <int kThreads_, int kVectors_, bool kResident_ = true>
 struct RowConfig {
-  static constexpr int kThreads = kThreads_;  // of a team
+  static constexpr int kThreads = kThreads_;  // threads of a team
   static constexpr int kVectors = kVectors_;
   static constexpr bool kResident = kResident_;
-  // Small teams share a block, so that a multiprocessor can be filled with the blocks it may hold.
+  // Small teams share a block. The blocks that a multiprocessor may hold then suffice to fill it.
   static constexpr int kRowsPerBlock = kThreads < 128 ? 128 / kThreads : 1;
   static constexpr int kBlockThreads = kThreads * kRowsPerBlock;
   static constexpr int kWarps = ceil_div(kThreads, kWarpSize);
@@ -35,8 +35,9 @@ struct RowChoice {
   cudaError_t (*launch)(const Params&, cudaStream_t);
 };
 
-// Table over all row configurations; Launch<T, Config>::run launches one. kVectors is what a thread of a team of a warp
-// or more holds. Teams are no larger than the row needs, since more warps mean more waiting at the reductions.
+// A table of all row configurations. Launch<T, Config>::run launches one. kVectors is the number of vectors of a
+// thread, if its team is a warp or more. Teams are no larger than the row needs, because more warps wait longer at the
+// reductions.
 template <typename Params, typename T, template <typename, typename> class Launch, int kVectors>
 constexpr RowChoice<Params> kRowTable[] = {
     {16, Launch<T, RowConfig<16, 1>>::run},  // 128 16-bit elements: rows of one head
@@ -64,7 +65,7 @@ cudaError_t launch_rows(const Params& params, int64_t columns, cudaStream_t stre
 
 constexpr int64_t kMaxColumns = INT32_MAX;
 
-// Blocks for `rows` rows: all of them at once, up to what a grid may have; the kernels loop over the rest.
+// The number of blocks for `rows` rows. All rows have a block, up to the maximum of a grid. Kernels loop over the rest.
 template <typename Config>
 unsigned row_blocks(int64_t rows) {
   const int64_t blocks = ceil_div(rows, Config::kRowsPerBlock);
@@ -80,7 +81,7 @@ template <typename Config>
 __device__ __forceinline__ int64_t row_step() {
   return static_cast<int64_t>(gridDim.x) * Config::kRowsPerBlock;
 }
-// To be called before a team goes on to its next row: the slots of its reductions are used again.
+// A team calls this before its next row, because that row uses the slots of the reductions again.
 template <typename Config>
 __device__ __forceinline__ void end_row() {
   if constexpr (Config::kThreads > kWarpSize) __syncthreads();
@@ -92,17 +93,17 @@ struct Floats {
   float elem[kElems];
 };
 
-// A thread's share of a row: vector i of the row belongs to thread i % kThreads of the team. The elements are held as
-// they come or, if kAsFloats, converted once, for kernels that use them many times.
+// A thread's share of a row: vector i of the row belongs to thread i % kThreads of the team. The elements keep their
+// type. If kAsFloats, they are converted to floats once, for kernels that use them many times.
 template <typename T, typename Config, bool kAsFloats = false>
 class RowTile {
  public:
   static constexpr int kElems = kVecElems<T>;
-  using Part = std::conditional_t<kAsFloats, Floats<kElems>, Vec<T>>;  // what visitors get
+  using Part = std::conditional_t<kAsFloats, Floats<kElems>, Vec<T>>;  // the argument of visitors
 
-  // `whole`: the row is aligned and a multiple of a vector long. It must be a compile-time constant of the kernel:
-  // where two forms of a load meet, the compiler waits for the data, and the loads that follow start only then (RMSNorm
-  // of 16384 rows of 4096 took 81 us on an H200 instead of 71). Loads the row if it is held in registers.
+  // Loads the row if it is held in registers. `whole`: the row is aligned and a multiple of a vector long. `whole` must
+  // be a compile-time constant of the kernel. Where two forms of a load meet, the compiler waits for the data, and
+  // later loads start only then. RMSNorm of 16384 rows of 4096 then took 81 us on an H200 instead of 71.
   __device__ __forceinline__ RowTile(const T* row, int columns, bool whole)
       : row_(row), columns_(columns), rank_(threadIdx.x % Config::kThreads), whole_(whole) {
     if constexpr (Config::kResident) {
@@ -137,7 +138,7 @@ class RowTile {
   // Later visits of a row that is not resident read it here.
   __device__ __forceinline__ void continue_from(const T* row) { row_ = row; }
 
-  // Makes the compiler convert the row to fp32 again in the next visit. Left alone it keeps the values of the last one,
+  // Makes the compiler convert the row to fp32 again in the next visit. Otherwise it keeps the values of the last visit
   // in twice the registers, and half as many rows are in flight.
   __device__ __forceinline__ void forget_conversions() {
     static_assert(!kAsFloats, "there is nothing to convert");

@@ -10,10 +10,12 @@
 
 namespace awq {
 
-// Describes a contiguous matrix of `rows` times `row_bytes` (neither zero; `data` and `row_bytes` multiples of 16), of
-// elements of 1 or 2 bytes, to be copied in boxes of `box_rows` (at most 256) by `box_row_bytes` (32 or 128), whose
-// 16-byte chunks are permuted in shared memory by exclusive or with address bits: with the row's number where boxes are
-// 128 bytes wide. Returns cudaErrorNotSupported where the driver knows no tensor maps.
+// Describes a contiguous matrix that is copied in boxes.
+//   matrix   `rows` times `row_bytes`, neither zero; elements of 1 or 2 bytes; `data` and `row_bytes` multiples of 16
+//   box      `box_rows` (at most 256) by `box_row_bytes` (32 or 128)
+//   chunks   the 16-byte chunks of a box are permuted in shared memory by exclusive or with address bits. For boxes of
+//            128 bytes these bits are the row's number
+//   errors   cudaErrorNotSupported if the driver has no tensor maps
 cudaError_t describe_matrix(CUtensorMap* map, const void* data, int element_bytes, int64_t rows, int64_t row_bytes,
                             int box_rows, int box_row_bytes = kLineBytes);
 

@@ -1,6 +1,6 @@
-// Sixteen-byte accesses: the widest a thread can make, and what it takes to keep memory busy with few instructions.
-// Every access comes with a scalar form for addresses or row ends that do not allow it; both give the same values, so
-// results do not depend on alignment.
+// Sixteen-byte accesses, the widest of a thread. They keep the memory busy with few instructions. Each access also has
+// a scalar form, for addresses or row ends that do not allow 16 bytes. Both forms give the same values, so results do
+// not depend on alignment.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ namespace awq {
 
 constexpr int kVectorBytes = 16;
 
-// kCount elements of T that move as one access (in several, if more than 16 bytes). Held as words, not as elements: of
-// an array of __half the compiler keeps each in a register of its own and stores them one by one, which made the rotary
-// embedding take 138 us where it takes 39.
+// kCount elements of T that move as one access, or as several if they have more than 16 bytes. They are held as words.
+// The compiler would keep each element of an array of __half in a separate register and store them one by one. The
+// rotary embedding then took 138 us instead of 39.
 template <typename T, int kCount = kVectorBytes / static_cast<int>(sizeof(T))>
 struct alignas(sizeof(T) * kCount < kVectorBytes ? sizeof(T) * kCount : kVectorBytes) Vec {
   static constexpr int kElems = kCount;
@@ -57,7 +57,7 @@ struct alignas(sizeof(T) * kCount < kVectorBytes ? sizeof(T) * kCount : kVectorB
 template <typename T>
 constexpr int kVecElems = Vec<T>::kElems;
 
-// Whether `pointer` allows accesses of `bytes` (a power of two).
+// Whether the alignment of `pointer` allows accesses of `bytes` (a power of two).
 inline bool is_aligned(const void* pointer, int64_t bytes = kVectorBytes) {
   return (reinterpret_cast<uintptr_t>(pointer) & static_cast<uintptr_t>(bytes - 1)) == 0;
 }
@@ -96,8 +96,8 @@ __device__ __forceinline__ void store_vec(T* p, const Vec<T, kCount>& v) {
   }
 }
 
-// The first `count` elements at p, the others zero; `whole` says that count is kElems and p is aligned, and is meant to
-// be a compile-time constant.
+// The first `count` elements at p; the other elements are zero. `whole` says that count is kElems and p is aligned. It
+// should be a compile-time constant.
 template <typename T>
 __device__ __forceinline__ Vec<T> load_vec(const T* p, int count, bool whole) {
   if (whole) return load_vec<Vec<T>>(p);

@@ -1,11 +1,13 @@
 // Normalization over the last dimension: RMSNorm, and LayerNorm followed by int8 quantization. Host interface, no
 // PyTorch.
 //
-// Both functions run on the current device and on `stream`, allocate nothing, never synchronize and can be captured in
-// a graph. They return cudaErrorInvalidValue for a data type that is not listed or a negative size, else the error of
-// the launch. Zero tokens or zero channels are legal and launch nothing (zero channels leave the scales unwritten).
-// The caller owns every buffer. Matrices are contiguous; a pointer needs no more than its element's own alignment,
-// although 16-byte alignment and rows of a multiple of 16 bytes are faster. Offsets are 64-bit.
+// Both functions:
+//   stream   run on the current device and on `stream`, allocate nothing, never synchronize, can be captured in a graph
+//   errors   cudaErrorInvalidValue for a data type that is not listed or a negative size. Otherwise the launch's own
+//            error
+//   zeros    zero tokens or zero channels are legal and launch nothing. Zero channels leave the scales unwritten
+//   buffers  the caller owns them. Matrices are contiguous. A pointer needs only the alignment of its element. 16-byte
+//            alignment and rows of a multiple of 16 bytes are faster. Offsets are 64-bit
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -29,9 +31,9 @@ struct RmsNormParams {
 
 // out[t, c] = x[t, c] * rsqrt(mean_c(x[t, c]^2) + eps) * gamma[c]
 //
-// where x is `input`, or with a residual  residual[t, c] += input[t, c],  rounded to dtype, and x the new residual.
-// Sums and products in fp32, one rounding at the end. A finite fp16 result past the type's range becomes +-65504; NaN
-// and infinities come out as the formula gives them.
+// where x is `input`. With a residual, residual[t, c] += input[t, c] is computed first and rounded to dtype, and x is
+// the new residual. Sums and products are fp32, with one rounding at the end. A finite fp16 result beyond the type's
+// range becomes +-65504. NaN and infinities are those of the formula.
 cudaError_t launch_rms_norm(const RmsNormParams& params, cudaStream_t stream);
 
 struct LayerNormQuantParams {
@@ -53,8 +55,8 @@ struct LayerNormQuantParams {
 //   per_token:  y = n + bias[c];  scaling[t] = max_c |y| / 127;  out = round(y * 127 / max_c |y|)   in -127..127
 //   otherwise:  out = round(n * scaling[0])                                                 clamped to -128..127
 //
-// A row whose y are all zero gives zeros and scale 0. A row with a NaN or an infinity has the scale NaN or inf
-// and zeros where the product is NaN.
+// A row whose y are all zero gives zeros and scale 0. A row with a NaN or an infinity has the scale NaN or inf. Its
+// elements are zero where the product is NaN.
 cudaError_t launch_layer_norm_quant(const LayerNormQuantParams& params, cudaStream_t stream);
 
 }  // namespace awq

@@ -20,18 +20,20 @@ struct PerTokenQuantParams {
 
 // scale[t] = max_c |input[t, c]| / 127 as fp16,  out[t, c] = round(input[t, c] * (127 / max_c |input[t, c]|))
 //
-// The factor is computed in fp32 from the exact maximum, not from the rounded scale; rounding is to nearest even, the
-// result lies in -127..127. Corners:
-//   - a row of zeros (or of values below 2^-120, whose scale vanishes in fp16 and whose factor would leave fp32's
-//     range) gives zeros and scale 0;
-//   - a row with a NaN has scale NaN and zeros; a row with an infinity (and no NaN) has scale inf and zeros;
-//   - a maximum beyond 127 * 65504 has scale inf, as conversion to fp16 gives it, and valid int8 values.
+// The factor is computed in fp32 from the exact maximum, not from the rounded scale. Rounding is to nearest even. The
+// result is in -127..127. Special cases:
+//   - A row of zeros gives zeros and scale 0. So does a row of values below 2^-120: its scale is 0 in fp16, and its
+//     factor would leave fp32's range.
+//   - A row with a NaN gives zeros and scale NaN. A row with an infinity and no NaN gives zeros and scale inf.
+//   - A maximum beyond 127 * 65504 gives valid int8 values and scale inf, as conversion to fp16 gives it.
 //
-// Runs on the current device and on `stream`, allocates nothing, never synchronizes and can be captured in a graph.
-// Returns cudaErrorInvalidValue for a data type that is not listed or a negative size, else the error of the launch.
-// Zero tokens or zero channels are legal and launch nothing (zero channels leave the scales unwritten). The caller
-// owns every buffer. Matrices are contiguous; a pointer needs no more than its element's own alignment, although
-// 16-byte alignment and rows of a multiple of 16 bytes are faster. Offsets are 64-bit.
+//   stream   runs on the current device and on `stream`, allocates nothing, never synchronizes, can be captured in a
+//            graph
+//   errors   cudaErrorInvalidValue for a data type that is not listed or a negative size. Otherwise the launch's own
+//            error
+//   zeros    zero tokens or zero channels are legal and launch nothing. Zero channels leave the scales unwritten
+//   buffers  the caller owns them. Matrices are contiguous. A pointer needs only the alignment of its element. 16-byte
+//            alignment and rows of a multiple of 16 bytes are faster. Offsets are 64-bit
 cudaError_t launch_per_token_quant(const PerTokenQuantParams& params, cudaStream_t stream);
 
 }  // namespace awq

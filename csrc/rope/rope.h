@@ -1,10 +1,12 @@
 // Rotary position embedding: from a table of cosines and sines in place, and from angles out of place. Host interface,
 // no PyTorch.
 //
-// Both functions run on the current device and on `stream`, allocate nothing, never synchronize and can be captured in
-// a graph. They return cudaErrorInvalidValue for arguments outside the bounds below, else the error of the launch. Zero
-// tokens, heads or rotated dimensions are legal. The caller owns every buffer. A pointer needs no more than its
-// element's own alignment, although 16-byte alignment of every row is faster. Offsets are 64-bit.
+// Both functions:
+//   stream   run on the current device and on `stream`, allocate nothing, never synchronize, can be captured in a graph
+//   errors   cudaErrorInvalidValue for arguments outside the bounds below. Otherwise the launch's own error
+//   zeros    zero tokens, heads or rotated dimensions are legal
+//   buffers  the caller owns them. A pointer needs only the alignment of its element. 16-byte alignment of every row is
+//            faster. Offsets are 64-bit
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -35,8 +37,8 @@ struct RotaryNeoxParams {
 //
 //   x[i], x[i + half] = x[i] * cos[i] - x[i + half] * sin[i],  x[i + half] * cos[i] + x[i] * sin[i]
 //
-// computed in fp32 (fp64 for kFloat64) and rounded once. Elements from rot_dim on stay untouched. A position outside
-// the table reads nothing and turns the token's rotated elements into NaN.
+// computed in fp32 (fp64 for kFloat64) and rounded once. Elements from rot_dim on do not change. A position outside the
+// table reads nothing. It makes the rotated elements of the token NaN.
 cudaError_t launch_rotary_neox(const RotaryNeoxParams& params, cudaStream_t stream);
 
 struct RopeWithPosParams {

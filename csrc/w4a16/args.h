@@ -1,4 +1,4 @@
-// What every kernel of the family takes, for both layouts. Host and device.
+// The arguments of every kernel of the family, for both layouts. Host and device.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,20 @@ struct Args {
   int64_t scales_row_stride_elems;  // v2 n
   int64_t zeros_row_stride_elems;   // v2 n
   int runs_per_group;               // group size / 32
-  int splits;                       // blocks that share the sum over K of one output tile
-  bool constant_weights;            // may be loaded before the kernel before in the stream has ended
+  int splits;                       // number of blocks that share the sum over K of one output tile
+  bool constant_weights;            // weights may be loaded before the previous kernel in the stream has ended
 };
 
-// Weights are addressed in runs of 32 along K: 16 bytes in either layout, and never more than one group.
+// Weights are addressed in runs of 32 along K. A run has 16 bytes in both layouts and is inside one group.
 constexpr int kRunElems = 32;
 constexpr int kRunBytes = kRunElems / 2;
 
-// What kernels for many rows take of K at a time: a 128-byte row of activations and, in layout v2, line of weights.
+// The elements of K that kernels for many rows process at a time. They are a 128-byte row of activations and, in layout
+// v2, a 128-byte line of weights.
 constexpr int kTileK = 64;
 constexpr int kRunsPerTile = kTileK / kRunElems;
 
-// And kernels for few rows: a run for each lane of a quad.
+// The elements of K that kernels for few rows process at a time: one run for each lane of a quad.
 constexpr int kStepRuns = 4;
 constexpr int kStepElems = kStepRuns * kRunElems;
 

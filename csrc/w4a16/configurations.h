@@ -1,15 +1,15 @@
-// What the tuning table may choose among, made from the lists of tiles.h. Host code.
+// The configurations that the tuning table may choose, made from the lists in tiles.h. Host code.
 #pragma once
 
 #include "csrc/w4a16/dispatch.h"
 #include "csrc/w4a16/tiles.h"
 
-// 1 where the build has the kernels that are compiled for Hopper alone.
+// 1 if the build has the kernels that are compiled for Hopper alone.
 #ifndef AWQ_W4A16_SM90
 #define AWQ_W4A16_SM90 0
 #endif
 
-// Only named here, as template arguments; their headers are device code.
+// These types are only template arguments here. Their headers are device code.
 struct __half;
 struct __nv_bfloat16;
 

@@ -1,8 +1,8 @@
 // Many rows: tiles of channels x tokens on the tensor cores by mma.sync, for every architecture.
 //
-// The weights are the 16-row operand A, so that tokens can come in eights, and so that the lane that dequantizes a
-// channel's weights is the one that multiplies them. Tiles of K pass through a ring of stages in shared memory, filled
-// by cp.async; each warp dequantizes its weights in registers.
+// The weights are the 16-row operand A, for two reasons. Tokens can then come in multiples of eight. The lane that
+// dequantizes the weights of a channel also multiplies them. Tiles of K pass through a ring of stages in shared memory.
+// cp.async fills the ring. Each warp dequantizes its weights in registers.
 //
 //   lane 4g + c of a warp    channels 2 kRowTiles g ...: 4 or 8 neighbours, so that scales and results move as vectors
 //   mma tile t               row g is the lane's channel 2t, row g + 8 its channel 2t + 1
@@ -33,7 +33,7 @@ __device__ __forceinline__ int swizzle_weights(int chunk, int line) {
   return swizzle(chunk, line / (Config::kRowTiles / 2));
 }
 
-// Where a block works.
+// The position of a block in the result.
 struct TilePosition {
   int64_t first_channel, first_token;
   int k_tile_begin, k_tile_end;
@@ -41,8 +41,8 @@ struct TilePosition {
 
 template <class Config>
 __device__ __forceinline__ TilePosition tile_position(const Args& args) {
-  // Blocks that run at the same time form a patch of kGroupTokens token tiles by some channel tiles, so that both its
-  // activations and its weights are read from L2 by all but the first.
+  // Blocks that run at the same time form a patch of kGroupTokens token tiles by some channel tiles. All blocks but the
+  // first then read the activations and weights of the patch from L2.
   constexpr int kGroupTokens = 8;
   const int channel_tiles = static_cast<int>(ceil_div(args.n, Config::kChannels));
   const int token_tiles = static_cast<int>(ceil_div(args.m, Config::kTokens));
@@ -116,9 +116,9 @@ struct ScaleCopy {
   }
 };
 
-// A warp's products with one stage. Dequantizing the operands of one mma step in portions between the products of the
-// step before made no difference for layout v2 (4096 rows of 28672 x 4096: 2771 us, not 2813; 1024 rows: 708, not 697)
-// and 6% for v1: not worth its complication.
+// A warp's products with one stage. A variant dequantized the operands of one mma step in portions, between the
+// products of the step before. It made no difference for layout v2 (4096 rows of 28672 x 4096: 2771 us, not 2813; 1024
+// rows: 708, not 697). It gained 6% for v1. That is not worth its complication.
 template <class Config, class T, class Layout>
 __device__ __forceinline__ void multiply_stage(float (&sum)[Config::kRowTiles][Config::kColumnTiles][4],
                                                const GemmStage<Config>& stage, bool one_group) {

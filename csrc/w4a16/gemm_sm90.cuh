@@ -1,16 +1,18 @@
-// Many rows on Hopper: wgmma, the tensor copy engine, and warps with different jobs.
+// Many rows on Hopper: wgmma, the tensor copy engine, and warps with different roles.
 //
-// As in gemm.cuh the weights are the row operand A, dequantized in registers by the lanes that multiply them. Here A
-// has 64 rows; B, the activations, is read by the tensor cores from shared memory; and products run while their warps
-// dequantize the next weights. One warp keeps a ring of stages filled. Blocks stay and take one tile after another, so
-// that the ring is full again by the time a tile's results are on their way out.
+// As in gemm.cuh, the weights are the row operand A. The lanes that multiply weights dequantize them in registers. Here
+// A has 64 rows. The tensor cores read B, the activations, from shared memory. Products run while their warps
+// dequantize the next weights. One warp keeps a ring of stages filled. Blocks are persistent and take one tile after
+// another. The ring is therefore full again when the results of a tile leave.
 //
-// Layout v1 has its words in another order than the operands want; see LaneWeights.
+// The words of layout v1 are in another order than the operands need; see LaneWeights.
 //
-// Not worth it: two blocks of a cluster, each fetching half of their common activations for both (356 us instead of
-// 327, 1024 rows of 28672 x 4096); four multiplying warpgroups of half the channels (427 instead of 389 at 128
-// tokens; 41.0 instead of 40.0 at 64); two blocks of half the channels to an SM (39.8 instead of 38.9 at 64 tokens);
-// scales by bulk copies, which gain 1 to 4% at 128 tokens and more and lose as much below.
+// These variants were slower or not worth it:
+//   - a cluster of two blocks, each fetching half of the common activations for both: 356 us instead of 327 (1024 rows
+//     of 28672 x 4096);
+//   - four multiplying warpgroups of half the channels: 427 instead of 389 at 128 tokens, 41.0 instead of 40.0 at 64;
+//   - two blocks of half the channels on an SM: 39.8 instead of 38.9 at 64 tokens;
+//   - scales by bulk copies: a gain of 1 to 4% from 128 tokens on, and as much loss below.
 //
 //   lane 4g + c of a warp    channels 2 kRowTiles g ... of the warp's 16 kRowTiles, neighbours
 //   product t                row g is the lane's channel 2t, row g + 8 its channel 2t + 1
@@ -92,8 +94,8 @@ struct Schedule {
 
   __host__ __device__ int64_t items() const { return int64_t{channel_tiles} * token_tiles * splits; }
 
-  // Items that run at the same time form a patch of kGroupTiles token tiles by some channel tiles, so that both its
-  // activations and its weights are read from L2 by all but the first. 4096 rows of 28672 x 4096: 1425 us with 4 tiles
+  // Items that run at the same time form a patch of kGroupTiles token tiles by some channel tiles. All items but the
+  // first then read the activations and weights of the patch from L2. 4096 rows of 28672 x 4096: 1425 us with 4 tiles
   // of 256 tokens, 1441 with 8, 1449 with 16.
   __device__ __forceinline__ WorkItem operator()(int64_t item) const {
     constexpr int kGroupTiles = 4;

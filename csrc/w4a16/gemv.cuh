@@ -1,12 +1,13 @@
-// Few rows (up to 8 at a time): bound by reading the weights once.
+// Few rows (up to 8 at a time). The time is bound by reading the weights once.
 //
-// A block computes 32 channels; its warps share out K in steps of 128 columns and add up at the end. Weights go from
-// global memory straight to the registers that the mma wants: no shared memory, no barrier in the loop. The tensor
-// cores work on 8 rows even if there is one, and still the CUDA cores' multiply-adds alone would take longer than
-// reading the weights from 4 rows on (an SM of the H200 has 128 per clock).
+// A block computes 32 channels. Its warps share out K in steps of 128 columns and add up at the end. Weights go from
+// global memory directly to the registers of the mma, without shared memory and without a barrier in the loop.
 //
-// A ring of four steps per warp in shared memory, filled by cp.async, was slower (28672 x 4096, one row: 36 us, not
-// 28), although it has more bytes under way.
+// The tensor cores compute 8 rows even if there is only one. They are still the better choice. From 4 rows on, the
+// multiply-adds of the CUDA cores would take longer than reading the weights (an SM of the H200 has 128 per clock).
+//
+// A ring of four steps per warp in shared memory, filled by cp.async, was slower (28672 x 4096, one row: 36 us instead
+// of 28), although it has more bytes in flight.
 //
 //   lane 4g + c of a warp, per step:  channels g, 8 + g, 16 + g, 24 + g; of each the run c, columns 32c .. 32c + 31.
 //                                     One load of a warp takes a run per lane: whole 128-byte lines of layout v2
@@ -128,8 +129,8 @@ __device__ __forceinline__ void multiply_runs(float (&sum)[2][kTokenTiles][4], c
 
 // Groups that are multiples of a step share one scale in it, so that the products can be scaled instead of the weights:
 //   sum over k of (s * q + z) * x  =  s * sum of q * x  +  z * sum of x
-// The integers cost the fewest instructions to make (13 per word above, 5 here for fp16) and nothing is rounded before
-// the fp32 sums. The sums of x come from a product with ones.
+// The integers need the fewest instructions (13 per word above, 5 here for fp16). Nothing is rounded before the fp32
+// sums. The sums of x come from a product with ones.
 template <class T, class Layout, int kTokenTiles>
 __device__ __forceinline__ void multiply_group(float (&sum)[2][kTokenTiles][4], const WeightStep& weights,
                                                const uint32_t (&x)[kTokenTiles][4][4]) {

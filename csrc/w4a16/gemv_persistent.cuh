@@ -1,13 +1,15 @@
-// Few rows, where a block takes one tile of 32 channels after another.
+// Few rows, with persistent blocks. A block takes one tile of 32 channels after another.
 //
-// Blocks stay, one to an SM, so that a warp can load the weights of the next tile while it multiplies those of the
-// last; its sums wait in shared memory for the other warps', as long as there is room, so that no barrier holds it up.
-// Warps share out K in steps and read weights as in gemv.cuh. That pays for more than 8 rows, whose operands need
-// registers that several small blocks do not have, with the activations and their sums kept in shared memory for all
-// tiles. Up to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows of 6144 x 4096: 12.0 us, here 13.4).
+// Each SM has one block. A warp loads the weights of the next tile while it multiplies those of the last tile. Its sums
+// wait in shared memory for those of the other warps. As long as there is room, no barrier delays the warp. Warps share
+// out K in steps and read weights as in gemv.cuh.
 //
-// What did not help 16 rows of 28672 x 4096, 32.2 us: two steps under way, 32.9; 12 warps, 35.2; 24 or 32 warps with
-// tiles of 16 channels, 48 and 47; activations read again for every tile, 41.3.
+// This pays for more than 8 rows. Their operands need registers that several small blocks do not have. The activations
+// and their sums stay in shared memory for all tiles. Up to 8 rows the kernel of gemv.cuh is as fast or faster (7 rows
+// of 6144 x 4096: 12.0 us, here 13.4).
+//
+// These variants were slower for 16 rows of 28672 x 4096 (32.2 us): two steps in flight, 32.9; 12 warps, 35.2; 24 or 32
+// warps with tiles of 16 channels, 48 and 47; activations read again for every tile, 41.3.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +21,7 @@ namespace awq::w4a16 {
 
 constexpr int kStepChunks = kStepElems * 2 / 16;  // of a token's activations, 16 bytes each
 
-// How the work of a launch divides.
+// The division of the work of a launch.
 struct TileLoopShape {
   int tiles;                   // of kChannels channels
   int blocks;                  // that take them in turn
@@ -289,8 +291,8 @@ struct GlobalActivations {
   }
 };
 
-// As multiply_group() of gemv.cuh, but a lane has the scales of one channel, which takes two loads instead of eight,
-// and asks other lanes for those of its four; and the sums of activations are at hand.
+// Like multiply_group() of gemv.cuh, with two differences. A lane loads the scales of one channel, with two loads
+// instead of eight, and gets those of its four channels from other lanes. The sums of activations are already computed.
 template <class Config, class T, class Layout, class Activations>
 __device__ __forceinline__ void multiply_shared_group(float (&sum)[2][Config::kTokenTiles][4],
                                                       const StepWeights<true>& weights, const Activations& activations,

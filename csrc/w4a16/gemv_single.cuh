@@ -1,13 +1,15 @@
-// One row of activations: a warp's weights are asked for at once.
+// One row of activations. A warp requests all its weights at once.
 //
-// A matrix of some megabytes is read before a loop of loads gets going. The time is that of a launch, of one load, of
-// reading, and of what is left to do when the last weights arrive. So a block computes no more than 16 channels, 32
-// warps share an SM, and a warp starts the loads of all its steps (of kStepsAhead, where K is longer) before it waits
-// for anything. While they are under way it sums up its part of the activations, which it keeps in shared memory.
+// A matrix of a few megabytes is read before a loop of loads reaches its full rate. The time has four parts: the
+// launch, one load, the reading, and the work that remains when the last weights arrive. A block therefore computes
+// only 16 channels, and 32 warps share an SM. A warp starts the loads of all its steps before it waits for anything. If
+// K is longer, it starts those of kStepsAhead steps. Meanwhile it sums up its part of the activations and keeps it in
+// shared memory.
 //
-// 4096 x 4096: 8.3 us; with the loads of weights after the wait for the activations 8.5, with one step under way 8.5,
-// with a wait for the first step's scales before the second step's loads 9.2. Reading the weights and no more takes
-// 7.7. 28672 x 4096: 24.1 us; with the sum of the activations by products with ones, on the tensor cores, 25.2.
+// 4096 x 4096 takes 8.3 us. Reading the weights alone takes 7.7. Variants: loads of weights after the wait for the
+// activations, 8.5; one step in flight, 8.5; a wait for the scales of the first step before the loads of the second,
+// 9.2. 28672 x 4096 takes 24.1 us. Variant: the sum of the activations by products with ones, on the tensor cores,
+// 25.2.
 //
 //   lane 4g + c of a warp, per step:  channels g and 8 + g, of each the run c, as in gemv.cuh
 #pragma once

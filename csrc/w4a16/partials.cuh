@@ -1,4 +1,4 @@
-// Adding up what the blocks that share a sum over K have found.
+// Addition of the partial sums of the blocks that share a sum over K.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,8 +11,8 @@
 
 namespace awq::w4a16 {
 
-// Who adds: libraries that are built for different architectures need kernels of different names, for the linker keeps
-// one of each name and the runtime would look for its code in either's.
+// Tags that give each library its own kernel. The libraries are built for different architectures. If their kernels had
+// the same name, the linker would keep only one, and the code of the other would be missing at run time.
 struct OnEveryGpu;
 struct OnHopper;
 
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(256) add_partials_kernel(const __grid_constant
                                                                    narrow_pair<T>(sum.z, sum.w)};
 }
 
-// To follow the kernel that writes the partial sums.
+// Launches the addition. The launch follows that of the kernel that writes the partial sums.
 template <class T, class Where>
 cudaError_t launch_add_partials(const Args& args, cudaStream_t stream) {
   constexpr int kThreads = 256, kPerBlock = 4 * kThreads;

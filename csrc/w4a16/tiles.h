@@ -1,7 +1,7 @@
-// The tiles of the family: what describes them, and the only lists of them. Host and device.
+// The tiles of the family: their descriptions, and the only lists of them. Host and device.
 //
-// A new tile is a line in a list. Its type, its row in configurations.h and its instantiations come from there;
-// //bench:tune then finds out what it is good for (tuning_table.h).
+// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiations come from there.
+// Then run //bench:tune, which measures the problems that it serves best (tuning_table.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -18,10 +18,10 @@ namespace awq::w4a16 {
 
 template <int kWarps_, int kTokenTiles_, int kBlocksPerSm_, int kStepsAhead_>
 struct GemvConfig {
-  static constexpr int kWarps = kWarps_;            // share out K
-  static constexpr int kTokenTiles = kTokenTiles_;  // of 8 tokens
+  static constexpr int kWarps = kWarps_;            // warps that share out K
+  static constexpr int kTokenTiles = kTokenTiles_;  // tiles of 8 tokens
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 2 KB of weights under way, 24 registers
+  static constexpr int kStepsAhead = kStepsAhead_;  // steps in flight per warp: 2 KB of weights, 24 registers
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokens = 8 * kTokenTiles;
@@ -30,17 +30,17 @@ struct GemvConfig {
 
 template <int kWarps_, int kTokens_, int kBlocksPerSm_, int kStepsAhead_, bool kShareActivations_>
 struct PersistentGemvConfig {
-  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kWarps = kWarps_;  // warps that share out K
   static constexpr int kTokens = kTokens_;
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;               // of each warp: 2 KB of weights, 18 registers
-  static constexpr bool kShareActivations = kShareActivations_;  // by all tiles of a block, in shared memory
+  static constexpr int kStepsAhead = kStepsAhead_;               // in flight per warp: 2 KB of weights, 18 registers
+  static constexpr bool kShareActivations = kShareActivations_;  // all tiles of a block share them in shared memory
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 32;
   static constexpr int kTokenTiles = kTokens / 8;
   static_assert(kTokens % 8 == 0, "whole tiles");
 
-  // Shared memory for the activations: a row and a sum for each step and token.
+  // Shared memory for the activations: one row and one sum for each step and token.
   static constexpr int kRowBytes = kStepElems * 2;
   static constexpr int64_t steps(int64_t k) { return ceil_div(k, kStepElems); }
   static constexpr int64_t steps_per_warp(int64_t k) { return ceil_div(steps(k), kWarps); }
@@ -52,13 +52,13 @@ struct PersistentGemvConfig {
     return row_bytes(m, k) + (kShareActivations ? steps_per_warp(k) * kWarps * kStepSumBytes : 0);
   }
 
-  // And for the warps' sums of one tile, with a row's padding such that a warp's stores meet all banks.
+  // Shared memory for the warps' sums of one tile. The padding of the rows spreads the stores of a warp over all banks.
   static constexpr int kSumStride = kChannels + 4;
   static constexpr int64_t tile_sum_bytes(int64_t m) { return kWarps * m * kSumStride * int64_t{sizeof(float)}; }
 
-  // How many tiles' sums find room; the problem fits if at least one tile's do.
+  // The number of tiles whose sums have room. The problem fits if this is at least one.
   static constexpr int64_t tile_sums(int64_t m, int64_t k, int64_t max_smem_bytes_per_block) {
-    constexpr int kReservedBytes = 1024;  // of each block, by the system
+    constexpr int kReservedBytes = 1024;  // the system reserves these in each block
     const int64_t bytes = (max_smem_bytes_per_block + kReservedBytes) / kBlocksPerSm - kReservedBytes;
     return (bytes - activation_bytes(m, k)) / tile_sum_bytes(m);
   }
@@ -71,10 +71,10 @@ struct PersistentGemvConfig {
 
 template <int kWarps_, int kBlocksPerSm_, int kStepsAhead_>
 struct SingleRowGemvConfig {
-  static constexpr int kWarps = kWarps_;  // share out K
+  static constexpr int kWarps = kWarps_;  // warps that share out K
   static constexpr int kTokens = 1;
   static constexpr int kBlocksPerSm = kBlocksPerSm_;
-  static constexpr int kStepsAhead = kStepsAhead_;  // of each warp: 1 KB of weights, 10 registers
+  static constexpr int kStepsAhead = kStepsAhead_;  // steps in flight per warp: 1 KB of weights, 10 registers
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kChannels = 16;
 
@@ -84,26 +84,26 @@ struct SingleRowGemvConfig {
   }
   static constexpr int64_t row_bytes(int64_t k) { return steps_per_warp(k) * kWarps * kStepElems * 2; }
   static bool fits(const Args& args, int64_t) {
-    constexpr int64_t kMaxRowBytes = 46 * 1024;  // with the sums, what a block gets without asking for more
+    constexpr int64_t kMaxRowBytes = 46 * 1024;  // with the sums, the default shared memory of a block
     return args.runs_per_group % kStepRuns == 0 && row_bytes(args.k) <= kMaxRowBytes;
   }
 };
 
-// kParts parts of K lie side by side in an mma, for up to 8 / kParts tokens.
+// An mma has kParts parts of K side by side, for up to 8 / kParts tokens.
 template <int kParts_>
 struct GemvSm90Config {
   static constexpr int kParts = kParts_;
   static constexpr int kTokens = 8 / kParts;
-  static constexpr int kChannels = 16;   // of a tile
-  static constexpr int kWarps = 8;       // share out K
+  static constexpr int kChannels = 16;   // channels of a tile
+  static constexpr int kWarps = 8;       // warps that share out K
   static constexpr int kStages = 3;      // tiles of weights, 32 KB each
-  static constexpr int kScaleTiles = 3;  // tiles whose scales are there or on their way
+  static constexpr int kScaleTiles = 3;  // tiles whose scales are loaded or in flight
   static constexpr int kBlocksPerSm = 2;
   static constexpr int kThreads = kWarpSize * kWarps;
   static constexpr int kMaxK = 512 * kWarps;
-  static constexpr int kMaxSmemBytes = 113 * 1024;  // half of an SM's 228 KB, less what the system takes
+  static constexpr int kMaxSmemBytes = 113 * 1024;  // half of an SM's 228 KB, less the part of the system
 
-  // The warps' sums of some tiles, with a row's padding such that a warp's stores meet different banks.
+  // The warps' sums of some tiles. The padding of the rows makes the stores of a warp use different banks.
   static constexpr int kSumStride = kChannels + 4;
   static constexpr int kSumFloats = 2 * kWarps * 8 * kSumStride;
 
@@ -113,8 +113,9 @@ struct GemvSm90Config {
 };
 
 // X(type, kernel, configuration): launch_<kernel><type, T, Layout> computes it.
-// By rows of activations, and by what fills an SM: many small blocks, whose starts and ends overlap, or one large one;
-// or blocks that stay and keep the activations or, where K is too long for that, read them again.
+// The tiles differ in the number of rows of activations, and in the blocks that fill an SM. An SM has many small
+// blocks, whose starts and ends overlap, or one large block, or persistent blocks. Persistent blocks keep the
+// activations. If K is too long for that, they read the activations again.
 #define AWQ_W4A16_GEMV_TILES(X)                                                        \
   X(SingleRowGemv, single_row_gemv, SingleRowGemvConfig<16, 2, 2>)                     \
   X(SingleRowGemvSmall, single_row_gemv, SingleRowGemvConfig<8, 4, 2>)                 \
@@ -132,7 +133,7 @@ struct GemvSm90Config {
 
 // ---- many rows: gemm*.cuh -------------------------------------------------------------------------------------------
 
-// A warp computes 16 kRowTiles channels by 8 kColumnTiles tokens, a block kWarpRows by kWarpColumns of these.
+// A warp computes 16 kRowTiles channels by 8 kColumnTiles tokens. A block has kWarpRows by kWarpColumns warps.
 template <int kWarpRows_, int kWarpColumns_, int kRowTiles_, int kColumnTiles_, int kStages_, int kBlocksPerSm_>
 struct GemmConfig {
   static constexpr int kWarpRows = kWarpRows_;
@@ -197,8 +198,8 @@ AWQ_W4A16_GEMM_SM90_TILES(AWQ_DECLARE)
 
 static_assert(Gemm64::kSmemBytes <= kLeastSmemBytes, "the tile that every supported GPU can hold");
 
-// Computes a product, on the device that its plan was made for. Instantiated for T = half with both layouts and, where
-// compiled in, bfloat16 with layout v2; launch_gemv_sm90 for layout v2 alone.
+// Computes a product on the device that its plan was made for. There are instances for T = half with both layouts, and
+// for bfloat16 with layout v2 if bfloat16 is compiled in. launch_gemv_sm90 has instances for layout v2 only.
 using Launch = cudaError_t (*)(const Args&, const DeviceInfo&, cudaStream_t);
 
 template <class Config, class T, class Layout>

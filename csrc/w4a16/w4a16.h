@@ -1,26 +1,26 @@
 // Matrix product of 16-bit activations with 4-bit weights: out[m, n] = sum_k in[m, k] * w[n, k]. No PyTorch.
 //
-// Weights come in groups of G along K that share one scale and one zero point. They are dequantized on the way to
-// the multiplier, rounded once to the activations' type, and never stored; sums are fp32, rounded once at the end.
+// A group is G weights along K that share one scale and one zero point. Weights are dequantized on the way to the
+// multiplier, rounded once to the activations' type, and never stored. Sums are fp32, rounded once at the end.
 //
-// Two packings exist ("layouts"). The number of rows picks the kernel, so a layout has a single launch function: the
-// gemv and gemm entry points of the API differ in what they check, not in what they compute.
+// Two packings of weights exist, called layouts. A layout has a single launch function, because the number of rows
+// selects the kernel. The gemv and gemm entry points of the API differ in their checks, not in their results.
 //
 // Common to all functions
-//   pointers   device memory of the current device, owned by the caller; `in`, `weights`, `scales`, `zeros`, `out` and
-//              `workspace` 16-byte aligned, contiguous but for the strides named; `out` overlaps nothing
+//   pointers   device memory of the current device, owned by the caller. `in`, `weights`, `scales`, `zeros`, `out` and
+//              `workspace` are 16-byte aligned, and contiguous except for the named strides. `out` overlaps nothing
 //   plan       made by the plan function for these sizes, this type and the current device. The plan function checks
 //              them and looks at no pointer
-//   workspace  the plan's workspace_bytes, contents arbitrary; may be null when that is 0
+//   workspace  the plan's workspace_bytes, with any content; may be null if that is 0
 //   sizes      m >= 0; n >= 4, a multiple of 4; k a multiple of 64 and of group_size; group_size as stated per layout
-//   stream     all work is queued on it; no synchronization, no allocation, so that it can be captured in a graph
-//   errors     cudaErrorInvalidValue for sizes, a group size or a dtype not supported (plan), or a workspace that is
-//              missing (launch); otherwise the launch's own error
+//   stream     all work is queued on it, without synchronization or allocation. It can be captured in a graph
+//   errors     cudaErrorInvalidValue for sizes, a group size or a dtype that are not supported (plan), or for a missing
+//              workspace (launch). Otherwise the launch's own error
 //   zero rows  m == 0 succeeds without a launch
 //   repeats    the same input gives the same bits
-//   constant   `constant_weights` states that the kernel before in the stream writes none of `weights`, `scales` and
-//              `zeros`. On Hopper their first loads then run ahead of that kernel's end. False is always right; true
-//              is wrong only where weights are made or moved directly before the product
+//   constant   `constant_weights` states that the previous kernel in the stream writes none of `weights`, `scales` and
+//              `zeros`. On Hopper their first loads then run before that kernel has ended. False is always correct.
+//              True is wrong only if weights are made or moved directly before the product
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -37,7 +37,7 @@ namespace w4a16 {
 struct Configuration;
 }
 
-// How a product will be computed: which kernel, and in how many parts along K.
+// The plan of a product: the kernel, and the number of parts along K.
 struct W4A16Plan {
   const w4a16::Configuration* configuration;  // null for zero rows
   int splits;
@@ -47,20 +47,20 @@ struct W4A16Plan {
 
 // Layout v2: w[n, k] = scales[k / G, n] * q[n, k] + zeros[k / G, n], where `zeros` is -scale * zero_point.
 //
-// One 128-byte line of `weights` holds four rows n = 4a .. 4a+3 by 64 columns; lines follow one another along K, then
-// along N. Within a line row r lies in bytes 32r .. 32r+31: two runs of 32 columns, 16 bytes each. Word j of a run, as
-// a 32-bit integer, holds the columns that lane j of a quad wants for two m16n8k16 products:
+// One 128-byte line of `weights` has four rows n = 4a .. 4a+3 by 64 columns. Lines follow one another along K, then
+// along N. Within a line, row r is in bytes 32r .. 32r+31: two runs of 32 columns, 16 bytes each. Word j of a run is a
+// 32-bit integer. It has the columns that lane j of a quad needs for two m16n8k16 products:
 //   bits    31..28   27..24   23..20   19..16   15..12   11..8    7..4     3..0
 //   column  2j+25    2j+17    2j+9     2j+1     2j+24    2j+16    2j+8     2j
 struct W4A16V2Params {
   const void* in;          // dtype [m, k]
   const int16_t* weights;  // [n / 4, k], as above
   const void* scales;      // dtype [>= k / group_size, n]; further rows are padding and never read
-  const void* zeros;       // dtype, shaped as scales
+  const void* zeros;       // dtype, same shape as scales
   void* out;               // dtype [m, n]
   int64_t m, n, k;
   int group_size;  // 32, 64 or a multiple of 128
-  DType dtype;     // kFloat16; kBFloat16 where compiled in (sm_80 or later)
+  DType dtype;     // kFloat16; kBFloat16 if compiled in (sm_80 or later)
   bool constant_weights;
 };
 

@@ -1,8 +1,9 @@
-// Where the weights of a run lie, and how a 32-bit word of eight of them becomes operands of an mma.
+// The position of the weights of a run, and the conversion of a 32-bit word of eight weights into operands of an mma.
 //
-// Order along K. A product sums over K, so the operands may take K in any order as long as both take the same one. Lane
-// 4g + c of a warp dequantizes whole words, and a word gives the operand pairs of two mma steps of 16 columns; the
-// activations' fragments follow: x_fragment() of the layout tells which pairs of the activations face a word's pairs.
+// Order along K. A product sums over K. The operands may have K in any order, as long as both have the same. Lane 4g +
+// c of a warp dequantizes whole words. A word gives the operand pairs of two mma steps of 16 columns. The fragments of
+// the activations follow this order: x_fragment() of the layout gives the pairs of activations that match the pairs of
+// a word.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -104,9 +105,9 @@ struct Pair<__nv_bfloat16> {
 };
 #endif
 
-// Integers for products that are scaled afterwards: unpack_scaled() of Pair or, where registers are short,
-// unpack_alike(), which takes a shift more but scales all pairs alike, so that their products add up in one set of
-// sums. kOffset is what they have too much; the sums of activations take it away again.
+// Integers for products that are scaled afterwards. unpack_scaled() of Pair makes them. unpack_alike() makes them where
+// registers are short: it takes one more shift, but scales all pairs alike, so their products add up in one set of
+// sums. The integers are too large by kOffset. The sums of activations correct this.
 template <class T>
 struct Integers : Pair<T> {
   static constexpr float kOffset = 0;

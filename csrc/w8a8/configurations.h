@@ -1,10 +1,10 @@
-// What the tuning table may choose among, made from the lists of tiles.h. Host code.
+// The configurations that the tuning table may choose, made from the lists in tiles.h. Host code.
 #pragma once
 
 #include "csrc/w8a8/dispatch.h"
 #include "csrc/w8a8/tiles.h"
 
-// 1 where the build has the kernel that is compiled for Hopper alone.
+// 1 if the build has the kernel that is compiled for Hopper alone.
 #ifndef AWQ_W8A8_SM90
 #define AWQ_W8A8_SM90 0
 #endif

@@ -1,8 +1,9 @@
-// int8 matrix product on mma.sync: tiles flow through shared memory in stages (cp.async), fragments come by ldmatrix,
-// sums stay in int32 registers, scales and bias are applied once at the end.
+// int8 matrix product on mma.sync. Tiles pass through shared memory in stages (cp.async). ldmatrix loads the fragments.
+// Sums stay in int32 registers. Scales and bias are applied once at the end.
 //
-// Small problems are cut along K twice over, which changes nothing in the result since integer sums are exact: by the
-// warps of a block (kWarpsK), and by blocks that share an output tile (`splits`), of which the last to arrive adds up.
+// Small problems are split along K in two ways: over the warps of a block (kWarpsK), and over blocks that share an
+// output tile (`splits`). The last of these blocks to arrive adds up. The result does not change, because integer sums
+// are exact.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -31,8 +32,8 @@ struct MmaParams {
   bool whole_rows;           // out allows 16-byte stores
 };
 
-// Byte offset of a 16-byte chunk in a tile whose rows are kTileK bytes. The chunks of a row are permuted by the row's
-// number, so that the eight rows of an ldmatrix matrix, read at one column, lie in different bank groups:
+// The byte offset of a 16-byte chunk in a tile whose rows are kTileK bytes. The row's number permutes the chunks of a
+// row. The eight rows of an ldmatrix matrix, read at one column, are then in different bank groups:
 //   kTileK >= 128: every row starts at bank 0:     chunk ^ row % 8
 //   kTileK == 64:  every second row starts there:  chunk ^ row / 2 % 4
 template <int kTileK>
@@ -277,8 +278,8 @@ __device__ __forceinline__ void store_tile(const __half* tile, const MmaParams& 
   }
 }
 
-// Order of the tiles: bands of kBandM tiles of rows, walked column by column, so that the blocks that run at one time
-// share rows of both matrices and the second-level cache serves them.
+// The order of the tiles: bands of kBandM tiles of rows, each band column by column. The blocks that run at one time
+// then share rows of both matrices, and read them from the L2 cache.
 struct TilePlace {
   int64_t m, n;
 };

@@ -1,15 +1,16 @@
-// int8 matrix product on Hopper: wgmma, the tensor copy engine, and warps with different jobs.
+// int8 matrix product on Hopper: wgmma, the tensor copy engine, and warps with different roles.
 //
-// The transposed product is computed: weights are the row operand A, 64 channels at a time, activations the column
-// operand B, of as many tokens as a tile has. So few tokens cost few columns, and weights are read once. Both operands
-// come from shared memory. One thread keeps a ring of stages filled; blocks stay and take one tile after another, so
-// that the ring is full again by the time a tile's results are on their way out.
+// The kernel computes the transposed product. Weights are the row operand A, 64 channels at a time. Activations are the
+// column operand B, with the tokens of a tile. Few tokens therefore cost few columns, and weights are read once. Both
+// operands come from shared memory. One thread keeps a ring of stages filled. Blocks are persistent and take one tile
+// after another. The ring is therefore full again when the results of a tile leave.
 //
-// Not worth it (H200, us, each within one run): two blocks of a cluster, each fetching half of their common activations
-// for both (28672 x 4096: 212 instead of 159 for 1024 rows, 789 instead of 614 for 4096); two, four or eight blocks of
-// a cluster that share K and add up through one another's shared memory (4096 x 4096, 128 rows: 16.0 to 28.7 with 128
-// tokens, where smaller tiles take 13.0); starting every tile at another place in K, against hot lines in L2 (no
-// difference).
+// These variants were not faster (H200, us, each comparison within one run):
+//   - a cluster of two blocks, each fetching half of the common activations for both: 212 instead of 159 for 1024 rows
+//     of 28672 x 4096, 789 instead of 614 for 4096 rows;
+//   - a cluster of two, four or eight blocks that share K and add up through one another's shared memory: 16.0 to 28.7
+//     with 128 tokens (4096 x 4096, 128 rows), where smaller tiles take 13.0;
+//   - a different start in K for every tile, to avoid hot lines in L2: no difference.
 //
 //   shared operands    128-byte rows, 128 columns of a channel or a token
 //   shared results     128-byte rows, 64 channels of a token
@@ -73,8 +74,8 @@ struct Tile {
   int first_channel, first_token;
 };
 
-// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles,
-// so that both its activations and its weights are read from L2 by all but the first. Groups of 4, 16 or 32 tiles are
+// The tile of a number. Tiles that run at the same time form a patch of kGroupTiles token tiles by some channel tiles.
+// All tiles but the first then read the activations and weights of the patch from L2. Groups of 4, 16 or 32 tiles are
 // no faster.
 template <class Config>
 __device__ __forceinline__ Tile place_tile(const Args& args, int tile) {
@@ -191,7 +192,7 @@ __device__ __forceinline__ void multiply(Sums<Config>& sum, const Ring<Config>& 
   hand_back(previous);
 }
 
-// Scales a unit, the lane's sums of two times eight tokens, and lays it out in `rows` as tokens of 64 channels whose
+// Scales a unit, which is the lane's sums of two times eight tokens. Writes it to `rows` as tokens of 64 channels. The
 // chunks are permuted as the copy engine expects it.
 __device__ __forceinline__ void stage_unit(uint8_t (*rows)[kLineBytes], const int (&sum)[8], const float* token_scales,
                                            const float (&scale)[2], const float (&bias)[2]) {

@@ -1,7 +1,7 @@
-// The tiles of the family: what describes them, and the only lists of them. Host and device.
+// The tiles of the family: their descriptions, and the only lists of them. Host and device.
 //
-// A new tile is a line in a list. Its type, its row in configurations.h and its instantiation come from there;
-// //bench:tune then finds out what it is good for (tuning_table.h).
+// To add a tile, add a line to a list. Its type, its row in configurations.h and its instantiation come from there.
+// Then run //bench:tune, which measures the problems that it serves best (tuning_table.h).
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -33,10 +33,11 @@ struct MmaConfig {  // tile sizes in elements, which are bytes
   static constexpr int kSums = kMmasM * kMmasN * 4;        // int32 sums of a thread
   static constexpr int kSteps = kTileK / kMmaK / kWarpsK;  // products along K per stage
 
-  // Shared memory: the stages, later the same bytes hold sums of the other warps along K, then the fp16 output.
+  // Shared memory has the stages first. Later the same bytes have the sums of the other warps along K, then the fp16
+  // output.
   static constexpr int kStageBytes = (kTileM + kTileN) * kTileK;
   static constexpr int kSumBytes = (kWarpsK - 1) * kGroupThreads * kSums * 4;
-  // 16 bytes of padding turn the rows by four banks, so that a warp's eight rows of half2 do not collide.
+  // 16 bytes of padding shift each row by four banks. The eight rows of half2 of a warp then use different banks.
   static constexpr int kOutRowElems = kTileN + 8;
   static constexpr int kOutBytes = kTileM * kOutRowElems * 2;
   static constexpr int kSmemBytes = std::max({kStages * kStageBytes, kSumBytes, kOutBytes});
@@ -60,13 +61,13 @@ struct MmaConfig {  // tile sizes in elements, which are bytes
   X(Tall, gemm_mma, MmaConfig<256, 128, 128, 4, 4, 2, 1, 1>)      \
   X(Compact, gemm_mma, MmaConfig<64, 64, 64, 4, 2, 2, 1, 2>)
 
-// The workspace of a product that is split along K: a counter for every tile, then partial sums.
+// The workspace of a product that is split along K: one counter per tile, then the partial sums.
 constexpr int64_t arrival_bytes(int64_t tiles) { return round_up(tiles * int64_t{sizeof(unsigned)}, kChunkBytes); }
 
 // ---- Hopper: gemm_sm90.cuh ------------------------------------------------------------------------------------------
 
-// A block computes tiles of up to kMaxChannels by kTokens: each of its multiplying warpgroups (128 threads) 64
-// kRowTiles channels. A stage of its ring holds kLines times 128 bytes of every row.
+// A block computes tiles of up to kMaxChannels by kTokens. Each of its multiplying warpgroups (128 threads) computes 64
+// kRowTiles channels. A stage of its ring has kLines times 128 bytes of every row.
 template <int kTokens_, int kRowTiles_, int kConsumers_, int kLines_>
 struct GemmSm90Config {
   static constexpr int kTokens = kTokens_;
@@ -80,18 +81,18 @@ struct GemmSm90Config {
   static constexpr int kWarpgroupChannels = 64 * kRowTiles;
   static constexpr int kMaxChannels = kConsumers * kWarpgroupChannels;
 
-  // Results leave by way of two buffers per warpgroup, 64 channels by kResultTokens each.
+  // Results are written through two buffers per warpgroup, 64 channels by kResultTokens each.
   static constexpr int kResultTokens = std::min(kTokens, 64);
   static constexpr int kResultBytes = kConsumers * 2 * kResultTokens * 64 * 2;
   static constexpr int kScaleBytes = kConsumers * kTokens * 4;
   static constexpr int kMaxStages = 32;
   static constexpr int kBarrierBytes = 2 * kMaxStages * 8;
-  static constexpr int kSmemBytes = kSm90SmemBytes;  // all that there is
+  static constexpr int kSmemBytes = kSm90SmemBytes;  // the maximum of a block
 
   static constexpr int stage_bytes(int channels) { return (channels + kTokens) * kTileK; }
 
-  // What fits. A product reads 64 kRowTiles rows of weights whether they are there or not, in the last stage past its
-  // end: that has to be shared memory, too.
+  // The number of stages that fit. A product always reads 64 kRowTiles rows of weights. In the last stage it may read
+  // past the end of the stage, and these bytes must be shared memory too.
   static constexpr int stages(int channels) {
     const int room = kSmemBytes - kResultBytes - kScaleBytes - kBarrierBytes - (kMaxChannels - channels) * 128;
     return std::min(kMaxStages, room / stage_bytes(channels));
@@ -99,7 +100,7 @@ struct GemmSm90Config {
   static_assert(stages(kMaxChannels) >= 3, "too few to hide the copies");
 };
 
-// One number of tokens; of two kernels the narrow one takes tiles of so few channels.
+// Two kernels for one number of tokens. The narrow kernel has tiles of few channels.
 template <class Narrow_, class Wide_ = Narrow_>
 struct GemmSm90Tile {
   using Narrow = Narrow_;
@@ -124,16 +125,16 @@ AWQ_W8A8_SM90_TILES(AWQ_DECLARE)
 
 static_assert(Compact::kSmemBytes <= kLeastSmemBytes, "the tile that every supported GPU can hold");
 
-// Computes a product, on the device that its plan was made for.
+// Computes a product on the device that its plan was made for.
 using Launch = cudaError_t (*)(const W8A8GemmParams&, const W8A8Plan&, void* workspace, cudaStream_t);
 
 // Uses the plan's splits, none of which is empty. Up to 2^31 - 1 tiles.
 template <class Config>
 cudaError_t launch_gemm_mma(const W8A8GemmParams& params, const W8A8Plan& plan, void* workspace, cudaStream_t stream);
 
-// Tiles have the plan's channels, a multiple of 8 up to kMaxChannels: where there are few, that shares out the reading
-// of the weights evenly over the multiprocessors. Needs n that is a multiple of 8, an output that is 16-byte aligned,
-// at least one row, column and k, and sizes and numbers of tiles up to 2^30.
+// Tiles have the number of channels in the plan, a multiple of 8 up to kMaxChannels. If there are few tiles, this
+// divides the reading of the weights evenly over the multiprocessors. Requirements: n is a multiple of 8; the output is
+// 16-byte aligned; m, n and k are at least 1; sizes and numbers of tiles are at most 2^30.
 template <class Tile>
 cudaError_t launch_gemm_sm90(const W8A8GemmParams& params, const W8A8Plan& plan, void* workspace, cudaStream_t stream);
 

@@ -31,31 +31,33 @@ struct W8A8GemmParams {
   int64_t k;               // multiple of 16; 0 gives the bias or zeros
 };
 
-// How a product will be computed: which kernel, and how it is cut. Holds for the sizes and the device that it was made
-// for, whatever the pointers, as long as out_feats is aligned to 16 bytes if it was.
+// The plan of a product: the kernel and the division of the work. It is valid for the sizes and the device that it was
+// made for, with any pointers. If out_feats was aligned to 16 bytes for the plan, it must be so for the launch.
 struct W8A8Plan {
   const w8a8::Configuration* configuration;  // null for zero rows or columns
-  int splits;                                // parts along K
-  int channels;                              // of a tile, for the kernels that take any number
+  int splits;                                // number of parts along K
+  int channels;                              // channels of a tile, for kernels that support any number
   size_t workspace_bytes;                    // scratch memory that the product needs; 0 for most sizes
   DeviceInfo device;
 };
 
-// Makes the plan for the current device. Of the pointers in `params`, the alignment of out_feats matters; nothing is
-// read through them. cudaErrorInvalidValue for sizes outside the bounds above.
+// Makes the plan for the current device. It reads no memory through the pointers in `params`. Only the alignment of
+// out_feats matters. Returns cudaErrorInvalidValue for sizes outside the bounds above.
 cudaError_t plan_w8a8_gemm(const W8A8GemmParams& params, W8A8Plan* plan);
 
 // out[i, j] = (sum_k in_feats[i, k] * kernel[j, k]) * wscales[j] * ascales[i] + bias[j]
 //
-// The sum is exact in int32 for k < 131072 = 2^31 / 128^2; from there on sums of extreme values may wrap. Scales and
-// bias are applied in fp32, with one rounding to fp16 at the end, to inf where the result leaves fp16's range. All bits
-// are the same on every run: integer sums do not depend on their order.
+// The sum is exact in int32 for k < 131072 = 2^31 / 128^2. For larger k, sums of extreme values may wrap. Scales and
+// bias are applied in fp32, with one rounding to fp16 at the end. Results beyond fp16's range become inf. All bits are
+// the same on every run, because integer sums do not depend on their order.
 //
-// `plan` was made for these parameters. `workspace` is 16-byte aligned device memory of plan.workspace_bytes bytes
-// (null is fine for 0); it needs no initial contents and may be reused once the stream has passed this call. Runs on
-// the current device and on `stream`, never synchronizes, can be captured in a graph. Returns cudaErrorInvalidValue for
-// alignments outside the bounds above or a missing workspace, else the error of the launch. Zero rows or zero columns
-// launch nothing.
+//   plan       made for these parameters
+//   workspace  16-byte aligned device memory of plan.workspace_bytes bytes, with any content; may be null for 0 bytes.
+//              It may be reused when the stream has passed this call
+//   stream     runs on the current device and on `stream`, never synchronizes, can be captured in a graph
+//   errors     cudaErrorInvalidValue for alignments outside the bounds above or a missing workspace. Otherwise the
+//              error of the launch
+//   zero rows  zero rows or zero columns launch nothing
 cudaError_t launch_w8a8_gemm(const W8A8GemmParams& params, const W8A8Plan& plan, void* workspace, cudaStream_t stream);
 
 }  // namespace awq

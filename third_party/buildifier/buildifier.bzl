@@ -1,7 +1,7 @@
 """buildifier, the formatter of BUILD and .bzl files, from its npm package.
 
-It is a tool for developing this workspace alone. Where npm or its registry cannot be reached, the repository holds the reason
-instead, and Bazel reports the test that needs buildifier as skipped.
+Only the development of this workspace needs it. If npm or its registry cannot be reached, the repository has the reason
+instead of the program. Bazel then reports the test that needs buildifier as skipped.
 """
 
 def _buildifier_repo_impl(rctx):
@@ -39,7 +39,7 @@ alias(
 
 buildifier_repo = repository_rule(
     implementation = _buildifier_repo_impl,
-    doc = "The files `buildifier-linux_amd64`, or the reason of its absence in `unavailable.txt`.",
+    doc = "The file `buildifier-linux_amd64`. If it is absent, `unavailable.txt` has the reason.",
     attrs = {
         "version": attr.string(mandatory = True, doc = "Version of the npm package."),
         "sha256": attr.string(mandatory = True, doc = "Checksum of the package's archive."),

@@ -1,8 +1,8 @@
-"""The BUILD file of a toolkit's repository, wherever the toolkit comes from."""
+"""The BUILD file of a toolkit's repository. Fetched and installed toolkits have the same file."""
 
-# The repository has the usual layout of a toolkit: bin, include, nvvm and lib, in which nvcc finds its parts relative to
-# itself. It declares its own toolchain with rules_cuda's public rules, so that it works with rules_cuda and with
-# offline/rules_cuda. CUB, Thrust and libcu++ are left out, no kernel uses them; cuda_fp16.h needs nv/target.
+# The repository has the usual layout of a toolkit: bin, include, nvvm and lib. nvcc finds its parts relative to itself.
+# The BUILD file declares the toolchain with rules_cuda's public rules, so it works with rules_cuda and
+# offline/rules_cuda. CUB, Thrust and libcu++ are left out, because no kernel uses them. cuda_fp16.h needs nv/target.
 _BUILD = """\
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load(
@@ -104,7 +104,7 @@ filegroup(
 )
 """
 
-# All targets that others name.
+# All targets that other packages refer to.
 TARGETS = ["host_config.h", "license", "nvcc", "nvcc_toolchain", "runtime"]
 
 def toolkit_build_file(version):

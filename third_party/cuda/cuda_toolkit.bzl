@@ -1,6 +1,6 @@
-"""CUDA toolkits that the build brings along: nvcc, its headers and the runtime, from the vendor's own packages.
+"""CUDA toolkits that the build fetches: nvcc, its headers and the runtime, from the vendor's own packages.
 
-Nothing of CUDA on the host is looked at. The packages are unpacked over each other, which gives the usual layout.
+CUDA files on the host are not used. All packages are unpacked into one folder, which gives the usual layout.
 """
 
 load("//bazel/lib:machine.bzl", "machine_problem")
@@ -30,18 +30,18 @@ wheels_toolkit_repo = repository_rule(
     implementation = _wheels_toolkit_repo_impl,
     doc = "A CUDA toolkit from the vendor's locked wheels.",
     attrs = {
-        "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels the toolkit is made of, with hashes."),
+        "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels of the toolkit, with hashes."),
         "version": attr.string(mandatory = True, doc = "CUDA version as major.minor."),
     },
 )
 
-# Of the manifest. nvcc's archive holds the crt headers, cudart's the runtime, cccl's nv/target.
+# Components of the manifest. cuda_nvcc has the crt headers, cuda_cudart the runtime, cuda_cccl nv/target.
 _COMPONENTS = ["cuda_nvcc", "cuda_cudart", "cuda_cccl"]
 
-# As the manifest calls processors.
+# The manifest's names of the processors.
 _REDIST_PLATFORMS = {"aarch64": "linux-sbsa", "x86_64": "linux-x86_64"}
 
-# How nvcc finds its parts. Debian's own file names folders of an installed toolkit.
+# nvcc.profile, by which nvcc finds its parts. Debian's own file names folders of an installed toolkit.
 _PROFILE = """\
 TOP = $(_HERE_)/..
 NVVMIR_LIBRARY_DIR = $(TOP)/nvvm/libdevice
@@ -49,7 +49,7 @@ PATH += $(TOP)/nvvm/bin:$(_HERE_):
 INCLUDES += "-I$(TOP)/include" $(_SPACE_)
 """
 
-# Where the parts of the usual layout lie in Debian's packages.
+# Parts of the usual layout, and their paths in Debian's packages.
 _DEBIAN_LAYOUT = {
     "bin/bin2c": "usr/bin/bin2c",
     "bin/crt": "usr/lib/nvidia-cuda-toolkit/bin/crt",
@@ -66,7 +66,7 @@ _DEBIAN_LAYOUT = {
 }
 
 def _debian_toolkit(rctx):
-    """The toolkit from Debian's packages, which are of the same release."""
+    """Makes the toolkit from Debian's packages of the same release."""
     unpack_debs(rctx, rctx.attr.debs)
     rctx.execute(["mkdir", "-p", "bin", "lib", "nvvm/bin"])
     for part, source in _DEBIAN_LAYOUT.items():
@@ -95,7 +95,8 @@ def _redist_toolkit_repo_impl(rctx):
         url = manifest_url.rpartition("/")[0] + "/" + path
         prefix = path.rpartition("/")[2].removesuffix(".tar.xz")
 
-        # By position: the prefix's name differs among versions of Bazel. The last allows failure.
+        # Positional arguments, because the name of the prefix parameter differs among versions of Bazel. The last
+        # argument is allow_fail.
         if not rctx.download_and_extract(url, "", archive["sha256"], "", prefix, True).success:
             fail(format_problem(archive_failed(url, archive["sha256"], rctx.attr.version)))
     rctx.delete("manifest.json")
@@ -103,12 +104,12 @@ def _redist_toolkit_repo_impl(rctx):
 
 redist_toolkit_repo = repository_rule(
     implementation = _redist_toolkit_repo_impl,
-    doc = "A CUDA toolkit from the vendor's redistributable archives; in the offline mode from Debian's packages.",
+    doc = "A CUDA toolkit from the vendor's redistributable archives. In the offline mode, from Debian's packages.",
     attrs = {
-        "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor nvcc runs on."),
-        "debs": attr.label(allow_single_file = True, doc = "Lock of Debian's packages of the same release, if there are any."),
-        "manifest": attr.string(mandatory = True, doc = "Address of the manifest; the archives lie beside it."),
-        "sha256": attr.string(mandatory = True, doc = "The manifest's checksum; it holds the archives'."),
+        "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor that nvcc runs on."),
+        "debs": attr.label(allow_single_file = True, doc = "Lock of Debian's packages of the same release, if any."),
+        "manifest": attr.string(mandatory = True, doc = "Address of the manifest. The archives are beside it."),
+        "sha256": attr.string(mandatory = True, doc = "Checksum of the manifest, which has the checksums of the archives."),
         "version": attr.string(mandatory = True, doc = "CUDA version as major.minor."),
     },
 )

@@ -1,23 +1,24 @@
-"""Debian packages as files: fetched by a lock, unpacked, never installed.
+"""Debian packages as files. A lock names them. They are fetched and unpacked, never installed.
 
-A lock in locks/ has one line per package:
+A lock in locks/ has one line per package and folder:
 
     FOLDER SUITE/COMPONENT PACKAGE ARCHITECTURE VERSION BYTES SHA256 PATH
 
-FOLDER is where the package is unpacked, below the repository; a package may stand there for several folders. PATH is its
-place in Debian's archive. A line `snapshot SUITE TIME` names a moment at which the suite had all of its packages. To add a
-package, write the first four columns; `python3 offline/bootstrap/debs.py --refresh LOCK` fills in and renews the others.
+FOLDER is the folder below the repository into which the package is unpacked. A package may have lines for several
+folders. PATH is the package's path in Debian's archive. A line `snapshot SUITE TIME` names a time at which the suite
+had all of its packages. To add a package, write the first four columns. `python3 offline/bootstrap/debs.py --refresh
+LOCK` fills in the other columns and renews them.
 
-Bazel's downloader tries DEBIAN_MIRRORS in their order. Where the environment names a program in AWQ_DEB_FETCH, as the
-offline mode does, that program is called with the lock first; it puts the packages into the folder of --distdir.
-SHA-256 decides in both cases.
+Bazel's downloader tries DEBIAN_MIRRORS in their order. If the environment variable AWQ_DEB_FETCH names a program, that
+program is called first, with the lock. It puts the packages into the folder of --distdir. The offline mode sets this
+variable. In both cases the SHA-256 must match.
 """
 
 load("//bazel/lib:machine.bzl", "machine_problem")
 load("//bazel/lib:problems.bzl", "format_problem", "problem")
 
-# The first has suites that are past their support, the second every moment. A site's own mirror: --distdir, or Bazel's
-# --downloader_config.
+# The first mirror has suites whose support has ended. The second has every moment of every suite. A site with its own
+# mirror uses --distdir, or Bazel's --downloader_config.
 DEBIAN_MIRRORS = [
     "https://archive.debian.org/debian/",
     "https://snapshot.debian.org/archive/debian/{snapshot}/",
@@ -61,7 +62,7 @@ def _not_delivered(row, lock):
     )
 
 def _fetch_by_program(rctx, program, lock):
-    """Lets the offline mode's program fill the folder of --distdir."""
+    """Runs the program of the offline mode, which fills the folder of --distdir."""
     rctx.report_progress("fetching Debian packages")
     result = rctx.execute([program, rctx.path(lock)], timeout = 3600, quiet = False)
     if result.return_code != 0:
@@ -73,14 +74,14 @@ def _fetch_by_program(rctx, program, lock):
         )))
 
 def unpack_debs(rctx, lock):
-    """Fetches the packages of a lock and unpacks each into its folder. Bazel does it all: no dpkg, ar, tar or xz is needed.
+    """Fetches the packages of a lock and unpacks each into its folder. Bazel unpacks them, without dpkg, ar, tar or xz.
 
     Args:
       rctx: the repository context.
       lock: label of the lock file.
 
     Returns:
-      The lock's lines, as read_lock does.
+      The lines of the lock, as read_lock returns them.
     """
     found = machine_problem(rctx, str(rctx.path(".")), 1)
     if found:
@@ -107,9 +108,9 @@ def _deb_repo_impl(rctx):
 
 deb_repo = repository_rule(
     implementation = _deb_repo_impl,
-    doc = "The files of Debian packages. REPO.bazel, an exported empty file, tells where they lie.",
+    doc = "The files of Debian packages. REPO.bazel is an exported empty file; its path says where they are.",
     attrs = {
-        "build_file_content": attr.string(doc = "Content of the BUILD file, for those that targets need."),
+        "build_file_content": attr.string(doc = "Content of the BUILD file, if targets need the files."),
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The lock."),
     },
 )

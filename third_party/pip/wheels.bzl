@@ -1,9 +1,11 @@
-"""Locked Python wheels, in every dependency mode alike.
+"""Locked Python wheels, the same in every dependency mode.
 
-A lock names one file per package, with its SHA-256. Bazel's repository cache is asked for it first; what it lacks, pip
-downloads and the cache then keeps, so that no file is downloaded twice. pip does it because it honours the user's own
-configuration (index, mirrors, proxies, certificates), which Bazel's downloader does not; which pip and which mirror
-delivered a file makes no difference to the bits. The wheels may be for another Python or processor than pip's own.
+A lock names one file per package, with its SHA-256. Bazel's repository cache is tried first. pip downloads the files
+that the cache lacks, and the cache then keeps them. No file is downloaded twice.
+
+pip does the download because it honours the user's configuration: index, mirrors, proxies, certificates. Bazel's
+downloader does not. The bits are the same with any pip and any mirror. The wheels may be for another Python or
+processor than pip's.
 """
 
 load("//bazel/lib:interpreters.bzl", "PYTHON_FLAGS", "find_pip")
@@ -17,11 +19,11 @@ def locked_wheels(text):
     """Reads a lock file.
 
     Args:
-      text: the file's content, as sha256sum writes it: lines of checksum and file name.
+      text: the file's content, in the format of sha256sum: lines of checksum and file name.
 
     Returns:
-      A dict from normalized distribution name to a struct with `file`, `sha256`, `requirement` (as pip writes it) and the lists
-      of tags `abis` and `platforms`.
+      A dict from normalized distribution name to a struct. The struct has `file`, `sha256`, `requirement` (as pip
+      writes it) and the lists of tags `abis` and `platforms`.
     """
     wheels = {}
     for line in text.split("\n"):
@@ -40,14 +42,14 @@ def locked_wheels(text):
     return wheels
 
 def _flags(name, values):
-    """A flag of pip that is given once per value, and each value once."""
+    """Repeats a flag of pip for each distinct value."""
     flags = []
     for value in {value: None for value in values}:
         flags += [name, value]
     return flags
 
 def _unpack(rctx, wheel, urls, output):
-    """Unpacks a wheel from the repository cache, or from a file that then lies there. Returns whether it did."""
+    """Unpacks a wheel from the repository cache, or from `urls`. Returns whether this succeeded."""
     return rctx.download_and_extract(
         url = urls,
         output = output,
@@ -64,8 +66,8 @@ def download_wheels(rctx, lock, packages, python_version, output, gigabytes = 1)
       lock: label of the lock file.
       packages: names of the distributions to fetch.
       python_version: the Python that they are for, such as "3.11".
-      output: folder below the repository that receives the wheels' contents, all in one tree.
-      gigabytes: the space that they need, unpacked and as archives.
+      output: folder below the repository. It receives the content of all wheels as one tree.
+      gigabytes: the space that they need, as archives and unpacked.
     """
     locked = locked_wheels(rctx.read(rctx.path(lock)))
     unknown = [name for name in packages if name not in locked]
@@ -109,7 +111,7 @@ def download_wheels(rctx, lock, packages, python_version, output, gigabytes = 1)
         ] + _flags("--abi", [abi for wheel in missing for abi in wheel.abis]) +
         _flags("--platform", [platform for wheel in missing for platform in wheel.platforms if platform != "any"] or ["any"]),
         timeout = 3600,
-        quiet = False,  # pip says what it fetches and how large it is
+        quiet = False,  # pip prints the name and size of each file
     )
     what = ", ".join([wheel.file for wheel in missing])
     if result.return_code != 0:
@@ -159,13 +161,13 @@ def _wheels_repo_impl(rctx):
 
 wheels_repo = repository_rule(
     implementation = _wheels_repo_impl,
-    doc = "Unpacked wheels as one `py_library` named `site_packages`, with their files exported.",
+    doc = "Unpacked wheels as one `py_library` named `site_packages`. All files are exported.",
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The wheels: lines of SHA-256 and file name."),
-        "packages": attr.string_list(doc = "Distributions to take from the lock; what they require is not added. Empty: all."),
-        "gigabytes": attr.int(default = 1, doc = "The space that they need, unpacked and as archives."),
-        "exclude": attr.string_list(doc = "Distributions not to take, if all others are."),
+        "packages": attr.string_list(doc = "Distributions to take, without their requirements. Empty: all."),
+        "gigabytes": attr.int(default = 1, doc = "The space that they need, as archives and unpacked."),
+        "exclude": attr.string_list(doc = "Distributions to leave out if `packages` is empty."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheels are for, such as 3.11."),
-        "additional_build_content": attr.string(doc = "Appended to the BUILD file."),
+        "additional_build_content": attr.string(doc = "Text that is appended to the BUILD file."),
     },
 )

@@ -1,4 +1,4 @@
-"""How code that includes PyTorch's headers is compiled."""
+"""Compiler options of code that includes PyTorch's headers."""
 
-# C++20, which PyTorch 2.15's headers need and older ones take, by the name that GCC 9 knows.
+# C++20, by the name that GCC 9 knows. The headers of PyTorch 2.15 need it, and older headers accept it.
 TORCH_COPTS = ["-std=c++2a"]

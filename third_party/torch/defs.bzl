@@ -1,4 +1,4 @@
-"""PyTorch as the extension modules take it in: one target that can be compiled against and says what it is.
+"""PyTorch as one target that extension modules are compiled against. The target also states its versions.
 
 `--//config:torch_cc` names such a target. A workspace that includes this one declares its own with `torch_wheel`.
 """
@@ -7,12 +7,12 @@ load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 
 TorchInfo = provider(
-    doc = "What a PyTorch is.",
+    doc = "Facts about a PyTorch.",
     fields = {
         "cuda": "str, the CUDA version it is built with, such as 13.0; empty for none",
-        "python": "str, the Python it is for, such as 3.11; empty if that is not known",
+        "python": "str, the Python it is for, such as 3.11; empty if unknown",
         "version": "str, such as 2.11.0+cu130",
-        "where": "str, where it comes from, in words",
+        "where": "str, its origin as text for messages",
     },
 )
 
@@ -21,12 +21,12 @@ def _torch_info_impl(ctx):
 
 torch_info = rule(
     implementation = _torch_info_impl,
-    doc = "Says what a PyTorch is. It needs no toolchain, so the choice of toolchains can depend on it.",
+    doc = "States facts about a PyTorch. It needs no toolchain, so the choice of toolchains can depend on it.",
     attrs = {
         "cuda": attr.string(doc = "The CUDA version it is built with."),
         "python": attr.string(doc = "The Python it is for."),
         "version": attr.string(mandatory = True, doc = "Its version."),
-        "where": attr.string(mandatory = True, doc = "Where it comes from, in words."),
+        "where": attr.string(mandatory = True, doc = "Its origin as text for messages."),
     },
     provides = [TorchInfo],
 )
@@ -40,11 +40,11 @@ def _torch_cc_impl(ctx):
 
 torch_cc = rule(
     implementation = _torch_cc_impl,
-    doc = "PyTorch in a repository of its own, whose BUILD file the fetching rule writes.",
+    doc = "PyTorch in its own repository. The repository rule writes the BUILD file.",
     attrs = {
-        "about": attr.label_list(mandatory = True, allow_files = True, doc = "torch/version.py and, as far as there is one, the licence."),
-        "cc": attr.label(mandatory = True, providers = [CcInfo], doc = "Headers and libraries, libtorch_python among them."),
-        "info": attr.label(mandatory = True, providers = [TorchInfo], doc = "What it is."),
+        "about": attr.label_list(mandatory = True, allow_files = True, doc = "torch/version.py and a licence, if any."),
+        "cc": attr.label(mandatory = True, providers = [CcInfo], doc = "Headers and libraries with libtorch_python."),
+        "info": attr.label(mandatory = True, providers = [TorchInfo], doc = "Its `torch_info`."),
     },
     provides = [CcInfo, TorchInfo],
 )
@@ -68,7 +68,8 @@ def _torch_wheel_impl(ctx):
         system_includes = depset([torch + "/include", torch + "/include/torch/csrc/api/include"]),
     )
 
-    # As files: Bazel then neither ships them nor adds run paths. At run time the program's own torch has them loaded.
+    # The libraries are linked as plain files. Bazel then neither ships them nor adds run paths. At run time the
+    # program's own torch has loaded them.
     linking = cc_common.create_linking_context(linker_inputs = depset([cc_common.create_linker_input(
         additional_inputs = depset(libraries),
         owner = ctx.label,
@@ -82,12 +83,12 @@ def _torch_wheel_impl(ctx):
 
 torch_wheel = rule(
     implementation = _torch_wheel_impl,
-    doc = "PyTorch from the unpacked wheel that another rule has fetched, such as rules_python's `@pypi//torch`.",
+    doc = "PyTorch from an unpacked wheel that another rule fetched, such as rules_python's `@pypi//torch`.",
     attrs = {
         "cuda": attr.string(mandatory = True, doc = "The CUDA version it is built with, such as 13.0."),
-        "cxx11_abi": attr.bool(default = True, doc = "Whether it has the C++11 strings: PyTorch's own wheels from 2.7 on."),
+        "cxx11_abi": attr.bool(default = True, doc = "Whether it has C++11 strings. PyTorch's own wheels have, from 2.7 on."),
         "version": attr.string(mandatory = True, doc = "Its version, such as 2.11.0+cu130."),
-        "wheel": attr.label(mandatory = True, doc = "A target among whose files and runfiles are those of the wheel, headers too."),
+        "wheel": attr.label(mandatory = True, doc = "A target whose files and runfiles include the whole wheel, headers too."),
     },
     provides = [CcInfo, TorchInfo],
 )

@@ -1,10 +1,10 @@
-"""PyTorch: what a build needs of it, as C++ targets, and the package itself for tests; from a release's locked wheel."""
+"""PyTorch from a release's locked wheel: C++ targets for builds, and the Python package for tests."""
 
 load("//bazel/lib:installed_torch.bzl", "cxx11_abi", "torch_facts")
 load("//bazel/lib:problems.bzl", "FETCHED_TORCH")
 load("//third_party/pip:wheels.bzl", "download_wheels")
 
-# All targets that others name.
+# All targets that other packages refer to.
 TARGETS = ["pybind11", "torch_cc", "torch_py"]
 
 _BUILD = """\
@@ -111,14 +111,14 @@ py_library(
 """
 
 def declare_torch_targets(rctx, cpython, where, runtime, more = ""):
-    """Writes the BUILD file of a repository that has torch/ in it.
+    """Writes the BUILD file of a repository that has a folder torch/.
 
     Args:
       rctx: the repository context.
-      cpython: the Python version PyTorch is for, such as "3.11"; "" if that is not known.
-      where: where it comes from, in words.
-      runtime: label of what importing torch needs besides.
-      more: appended to the file.
+      cpython: the Python version that PyTorch is for, such as "3.11"; "" if unknown.
+      where: its origin as text for messages.
+      runtime: label of the further packages that importing torch needs.
+      more: text that is appended to the file.
     """
     abi, error = cxx11_abi(rctx, "torch/lib/libc10.so")
     if error:
@@ -147,6 +147,6 @@ torch_repo = repository_rule(
     attrs = {
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "Lock file that has torch."),
         "python_version": attr.string(mandatory = True, doc = "The CPython the wheel is for."),
-        "runtime": attr.string(mandatory = True, doc = "Name of the repository of what importing torch needs besides."),
+        "runtime": attr.string(mandatory = True, doc = "Repository of the further packages that importing torch needs."),
     },
 )

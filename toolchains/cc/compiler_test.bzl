@@ -1,4 +1,4 @@
-"""What C++ and CUDA actions take their compiler from."""
+"""Tests of the compiler that C++ and CUDA actions use."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 
@@ -18,12 +18,12 @@ def _fetched_compiler_test_impl(ctx):
         asserts.equals(env, [], absolute, "{} names files of the machine".format(action))
     return analysistest.end(env)
 
-_MNEMONIC = {"mnemonic": attr.string(mandatory = True, doc = "Which actions.")}
+_MNEMONIC = {"mnemonic": attr.string(mandatory = True, doc = "The mnemonic of the actions to check.")}
 
 fetched_compiler_test = analysistest.make(
     _fetched_compiler_test_impl,
     config_settings = {str(Label("//config:compiler")): "gcc10"},
-    doc = "A target's actions of one mnemonic read the compiler that the build brings along, and name nothing of the machine.",
+    doc = "A target's actions of one mnemonic read the fetched compiler, and name no files of the machine.",
     attrs = _MNEMONIC,
 )
 

@@ -1,12 +1,12 @@
-"""What an installed CUDA toolkit is."""
+"""Facts about an installed CUDA toolkit."""
 
 load("//bazel/lib:cuda_versions.bzl", "parse_version")
 
 InstalledToolkitInfo = provider(
-    doc = "What an installed CUDA toolkit is.",
+    doc = "Facts about an installed CUDA toolkit.",
     fields = {
         "version": "(major, minor)",
-        "where": "where it lies, in words",
+        "where": "its place as text for messages",
     },
 )
 
@@ -15,10 +15,10 @@ def _installed_toolkit_impl(ctx):
 
 installed_toolkit = rule(
     implementation = _installed_toolkit_impl,
-    doc = "Says what an installed CUDA toolkit is.",
+    doc = "States facts about an installed CUDA toolkit.",
     attrs = {
-        "version": attr.string(mandatory = True, doc = "As major.minor."),
-        "where": attr.string(mandatory = True, doc = "In words."),
+        "version": attr.string(mandatory = True, doc = "Version as major.minor."),
+        "where": attr.string(mandatory = True, doc = "Its place as text for messages."),
     },
     provides = [InstalledToolkitInfo],
 )

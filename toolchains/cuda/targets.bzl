@@ -1,4 +1,4 @@
-"""The targets of @awq_cuda: one of the toolkits, by //config:cuda and by processor."""
+"""The targets of @awq_cuda. They select one of the toolkits by //config:cuda and by processor."""
 
 load("//third_party:versions.bzl", "CUDA_TOOLKITS", "PROCESSORS")
 
@@ -6,7 +6,7 @@ def _repo(version, cpu):
     return "@awq_cuda_{}_{}".format(version.replace(".", "_"), cpu)
 
 def cuda_targets(name):
-    """Declares the toolchains and what else of the toolkit the build uses.
+    """Declares the toolchains, and the other parts of the toolkit that the build uses.
 
     Args:
       name: prefix of helper targets.
@@ -17,7 +17,7 @@ def cuda_targets(name):
         for cpu in PROCESSORS
     } | {("local", cpu): "@awq_cuda_local" for cpu in PROCESSORS}
 
-    # nvcc runs on one processor, and compiles for the one that the C++ toolchain is for.
+    # nvcc runs on one processor. It compiles for the processor of the C++ toolchain.
     for (version, cpu), repo in repos.items():
         native.toolchain(
             name = "nvcc_{}_{}".format(version, cpu),
@@ -28,7 +28,7 @@ def cuda_targets(name):
             toolchain_type = "@rules_cuda//cuda:toolchain_type",
         )
 
-    # What else the build uses, of the toolkit for the processor that the modules are for.
+    # The other parts come from the toolkit for the processor that the modules are for.
     for (version, cpu), repo in repos.items():
         native.config_setting(
             name = "{}_{}_{}".format(name, version, cpu),
@@ -36,7 +36,7 @@ def cuda_targets(name):
             flag_values = {str(Label("//config:cuda_in_use")): version},
         )
 
-    # Of a toolkit that the workspace registers, the runtime alone is known.
+    # Of a toolkit that the workspace registers, only the runtime is known.
     native.filegroup(name = name + "_no_license")
     for target, registered in {
         "host_config.h": None,

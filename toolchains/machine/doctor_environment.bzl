@@ -1,6 +1,6 @@
-"""What //doctor has to know of the environment that repository rules see: of it, Bazel shows nothing to programs it runs.
+"""The environment that repository rules see, for //doctor. Bazel does not pass it to the programs that it runs.
 
-A repository of its own, so that no build depends on these variables.
+It is a separate repository, so that no build depends on these variables.
 """
 
 load("//bazel/lib:variables.bzl", "VARIABLES")
@@ -19,8 +19,8 @@ def _doctor_environment_repo_impl(rctx):
 
 doctor_environment_repo = repository_rule(
     implementation = _doctor_environment_repo_impl,
-    doc = "Says which environment repository rules see, and where the build takes Python from.",
-    environ = VARIABLES + ["AWQ_PYTHON"],  # the offline rc file says by it that Python comes from the machine
+    doc = "The environment that repository rules see, and whether the build uses an installed Python.",
+    environ = VARIABLES + ["AWQ_PYTHON"],  # the offline rc file sets it: Python then comes from the machine
     configure = True,
     local = True,
 )

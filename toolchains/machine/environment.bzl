@@ -1,4 +1,4 @@
-"""What the build takes from the user's environment and machine, as Starlark constants."""
+"""The values that the build reads from the user's environment and machine, as Starlark constants."""
 
 load("//bazel/lib:compilers.bzl", "ask_compiler", "has_gpu", "host_compiler_name")
 load("//bazel/lib:interpreters.bzl", "default_python")
@@ -13,7 +13,7 @@ def _environment_repo_impl(rctx):
     lines.append("HOST_COMPILER = {}".format(repr(ask_compiler(rctx, host_compiler_name(rctx)))))
     lines.append("HAS_GPU = {}".format(has_gpu(rctx)))
 
-    # The offline rc file says by AWQ_PYTHON that Python comes from the machine.
+    # The offline rc file sets AWQ_PYTHON. Python then comes from the machine.
     installed = rctx.os.environ.get("AWQ_PYTHON") == "installed"
     python = default_python(rctx, PYTHON_VERSIONS, DEBIAN_PYTHONS, DEFAULT_PYTHON) if installed else DEFAULT_PYTHON
     lines.append("DEFAULT_PYTHON = {}".format(repr(python)))
@@ -23,7 +23,7 @@ def _environment_repo_impl(rctx):
 
 environment_repo = repository_rule(
     implementation = _environment_repo_impl,
-    doc = "Reads the environment variables that the build honours, only these, the C++ compiler, and whether there is a GPU.",
+    doc = "Reads only the environment variables that the build uses, the C++ compiler, and whether there is a GPU.",
     environ = _VARIABLES + ["AWQ_PYTHON", "CC", "HOME", "PATH", "PYENV_ROOT"],
     configure = True,
     local = True,

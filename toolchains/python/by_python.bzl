@@ -13,7 +13,7 @@ def by_python(pattern):
       pattern: a string with `{version}` (such as 3.11), `{underscored}` (3_11), `{nodot}` (311) or `{tag}` (cp311).
 
     Returns:
-      A select() that gives the pattern filled in.
+      A select() whose values are the filled-in pattern.
     """
     return select({
         Label("//config:python_" + version): pattern.format(

@@ -7,7 +7,7 @@ def package_targets(name):
     """Declares the aliases.
 
     Args:
-      name: unused; macros have one.
+      name: unused. Every macro has this parameter.
     """
     for target in PYTHON_PACKAGES.keys() + CHECKPOINT_PACKAGES.keys():
         alias_by_python(

@@ -4,7 +4,7 @@ load("@rules_python//python:repositories.bzl", "python_register_toolchains")
 load("//third_party:versions.bzl", "PYTHON_VERSIONS")
 
 def python_repositories():
-    """Declares @python_3_11 and its like; //toolchains/python holds their toolchains."""
+    """Declares one repository per version, such as @python_3_11. Their toolchains are in //toolchains/python."""
     for version in PYTHON_VERSIONS:
         python_register_toolchains(
             name = "python_" + version.replace(".", "_"),

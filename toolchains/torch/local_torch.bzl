@@ -7,7 +7,7 @@ load("//bazel/lib:unavailable.bzl", "unavailable_targets")
 load("//third_party:versions.bzl", "OFFERS")
 load("//third_party/torch:torch.bzl", "TARGETS", "declare_torch_targets")
 
-# What importing torch needs besides; the rest of a site-packages is of no concern.
+# The further packages that importing torch needs. The rest of site-packages is not used.
 _LOCAL_RUNTIME = [
     "filelock",
     "fsspec",
@@ -31,7 +31,7 @@ py_library(
 )
 """
 
-# Toolchains are chosen by it, before anything can say that there is no PyTorch.
+# The choice of toolchains depends on this target. Bazel makes it before an error can say that there is no PyTorch.
 _NO_TORCH = """\
 load("{defs}", "torch_info")
 

@@ -1,4 +1,4 @@
-"""The targets of @awq_torch: one PyTorch, by //config:torch, Python version and processor."""
+"""The targets of @awq_torch. They select one PyTorch by //config:torch, Python version and processor."""
 
 load("//bazel/lib:checks.bzl", "no_torch_for_python")
 load("//bazel/lib:problems.bzl", "format_problem")
@@ -8,7 +8,7 @@ load("//third_party/torch:torch.bzl", "TARGETS")
 load("//toolchains/python:by_python.bzl", "python_tag")
 
 def torch_repo_name(kind, torch, python, cpu):
-    """Name of the repository of a PyTorch wheel, or of what importing it needs.
+    """The name of the repository of a PyTorch wheel, or of the further packages that importing it needs.
 
     Args:
       kind: "torch" or "torch_runtime".
@@ -22,7 +22,7 @@ def torch_repo_name(kind, torch, python, cpu):
     return "awq_{}_{}_{}_{}".format(kind, torch.replace(".", "_"), python_tag(python), cpu)
 
 def _choices():
-    """Every PyTorch that can be selected: (torch, python, cpu) and its repository, or None where there is no wheel."""
+    """Every PyTorch that can be selected: (torch, python, cpu) and its repository, or None if there is no wheel."""
     choices = {}
     for python in PYTHON_VERSIONS:
         for cpu in PROCESSORS:

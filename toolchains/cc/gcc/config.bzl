@@ -1,4 +1,4 @@
-"""What Bazel has to know of the GCC that gcc.bzl unpacks."""
+"""The configuration of the GCC that gcc.bzl unpacks: flags and programs, as Bazel needs them."""
 
 load("@rules_cc//cc:action_names.bzl", "ACTION_NAMES")
 load(
@@ -12,7 +12,7 @@ load(
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/toolchains:cc_toolchain_config_info.bzl", "CcToolchainConfigInfo")
 
-# What the toolchain's identifier begins with; the compiler's version follows.
+# The toolchain's identifier is this prefix and the compiler's version.
 GCC_IDENTIFIER = "awq_gcc_"
 
 _COMPILE = [
@@ -37,14 +37,14 @@ _LINK = [
 ]
 
 def _flags(actions, flags, mode = None):
-    """Flags of actions, in one compilation mode or in all."""
+    """Flags of actions, in one compilation mode or in all modes."""
     return flag_set(
         actions = actions,
         flag_groups = [flag_group(flags = flags)],
         with_features = [with_feature_set(features = [mode])] if mode else [],
     )
 
-# As Bazel's detection of a machine's gcc gives them, less those that come from the machine.
+# The flags that Bazel sets for a gcc that it detects, without those that depend on the machine.
 _FLAGS = [
     _flags(_COMPILE, ["-fstack-protector", "-Wall", "-Wunused-but-set-parameter", "-Wno-free-nonheap-object", "-fno-omit-frame-pointer"]),
     _flags(_COMPILE, ["-g"], mode = "dbg"),
@@ -54,7 +54,7 @@ _FLAGS = [
     _flags(_LINK, ["-Wl,--gc-sections"], mode = "opt"),
 ]
 
-# After the user's, so that no result holds the time or the folder of its making.
+# Flags after the user's flags. They keep the time and the folder of the build out of the results.
 _LAST_FLAGS = [
     _flags(_COMPILE, [
         "-fno-canonical-system-headers",
@@ -65,7 +65,7 @@ _LAST_FLAGS = [
     ]),
 ]
 
-# Only what a library leaves open is linked; it comes last.
+# Libraries that come last on the link line. A library is linked only if it resolves open symbols.
 _LIBRARIES = [
     _flags(_LINK, ["-Wl,--push-state,-as-needed", "-lstdc++", "-lm", "-Wl,--pop-state"]),
 ]
@@ -105,11 +105,11 @@ def _gcc_config_impl(ctx):
 
 gcc_config = rule(
     implementation = _gcc_config_impl,
-    doc = "Flags and programs of GCC. Where it finds headers and libraries its own starter tells it.",
+    doc = "Flags and programs of GCC. The starter of GCC passes the folders of headers and libraries.",
     attrs = {
-        "cpu": attr.string(mandatory = True, doc = "The processor that code is made for."),
-        "tools": attr.string_dict(mandatory = True, doc = "Paths of programs by the names that Bazel has for them."),
-        "version": attr.string(mandatory = True, doc = "Of GCC, such as 10.2.1."),
+        "cpu": attr.string(mandatory = True, doc = "The processor that code is compiled for."),
+        "tools": attr.string_dict(mandatory = True, doc = "Paths of programs, by Bazel's names for them."),
+        "version": attr.string(mandatory = True, doc = "Version of GCC, such as 10.2.1."),
     },
     provides = [CcToolchainConfigInfo],
 )

@@ -1,25 +1,25 @@
-"""GCC 10, binutils and glibc 2.31 as a C++ toolchain, from Debian's packages: no compiler of the machine takes part.
+"""GCC 10, binutils and glibc 2.31 as a C++ toolchain, from Debian's packages. No compiler of the machine is used.
 
-The repository has two Debian file trees, and starters of the programs:
+The repository has two Debian file trees and starters. A starter is a shell script that runs a program.
 
   tools/   compiler, assembler, linker, and the C library and other libraries that these run with
   target/  headers and libraries that code is compiled and linked with: glibc, libgcc, libstdc++
-  bin/     starters of what Bazel and nvcc call
-  parts/   starters of what g++ calls
+  bin/     starters of the programs that Bazel and nvcc call
+  parts/   starters of the programs that g++ calls
 
-A starter runs its program by the dynamic loader in tools/. So the programs need no particular C library of the machine, and
-run on an older one too. g++'s starter also gives the options by which GCC finds everything below this folder, wherever that
-is; hence nvcc needs only the starter's path.
+A starter runs its program with the dynamic loader in tools/. The programs therefore need no particular C library of the
+machine, and also run with an older one. The starter of g++ also passes the options by which GCC finds everything below
+this folder, wherever the folder is. nvcc therefore needs only the path of the starter.
 """
 
 load("//third_party/deb:deb.bzl", "unpack_debs")
 
 _BINUTILS = ["ar", "nm", "objcopy", "objdump", "strip"]
 
-# Bazel wants paths for these too. Packages that hold them would double the download.
+# Bazel requires paths for these programs too. The packages with them would double the download.
 _ABSENT = ["dwp", "gcov", "llvm-cov", "llvm-profdata"]
 
-# The shell is all that a starter takes from the machine. Paths stay relative.
+# A starter uses only the shell of the machine. Paths stay relative.
 _STARTER = """\
 #!/bin/sh
 root=${{0%/{at}}}
@@ -27,8 +27,8 @@ exec "$root/tools/lib/{host}/ld-2.31.so" --inhibit-cache --library-path "$root/t
   "$root/tools/usr/{program}" {options}"$@"
 """
 
-# In g++'s own order of folders. It is told them, because by itself Debian's g++ turns them into absolute ones, which dependency
-# files must not name.
+# Include folders in the order of g++. Without these options, Debian's g++ would make the folders absolute, and
+# dependency files must not have absolute paths.
 _INCLUDE = [
     "usr/include/c++/{major}",
     "usr/include/{triple}/c++/{major}",
@@ -136,10 +136,10 @@ def _absent(rctx, at):
     rctx.file(at, "#!/bin/sh\necho \"${0##*/} is not part of this toolchain; --config=host_gcc has the machine's\" >&2\nexit 1\n")
 
 def _make_linker_scripts_relative(rctx, triple):
-    """Makes linker scripts name libraries without folders, which ld then looks for in its search path.
+    """Removes the folders of libraries from linker scripts. ld then looks for the libraries in its search path.
 
-    ld takes an absolute name in a script as one below the sysroot only where the script itself, with all links resolved, lies
-    there. In a sandbox of links it does not.
+    ld looks for an absolute path of a script below the sysroot only if the script itself is below the sysroot, with all
+    links resolved. In a sandbox of links it is not.
     """
     for file in rctx.path("target/usr/lib/" + triple).readdir():
         if file.basename in ["libc.so", "libm.so", "libm.a"]:
@@ -162,8 +162,8 @@ def _gcc_repo_impl(rctx):
         rctx.delete(tree + "/usr/share")
     _make_linker_scripts_relative(rctx, triple)
 
-    # A cross compiler has a folder of its own; -B leads to its parts all the same. ld takes collect2's place, which for link-time
-    # optimization and constructors without linker support would do more.
+    # A cross compiler has a separate folder; -B points to its parts too. ld replaces collect2. collect2 would do more
+    # for link-time optimization and for constructors without linker support.
     own = "lib/{}/{}/{}".format("gcc" if rctx.attr.cpu == rctx.attr.exec_cpu else "gcc-cross", triple, major)
     _starter(rctx, "parts/as", "bin/{}-as".format(triple))
     _starter(rctx, "parts/cc1plus", own + "/cc1plus")
@@ -189,9 +189,9 @@ gcc_repo = repository_rule(
     implementation = _gcc_repo_impl,
     doc = "The C++ toolchain `cc_toolchain`.",
     attrs = {
-        "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor that code is made for."),
+        "cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor of the compiled code."),
         "exec_cpu": attr.string(mandatory = True, values = ["x86_64", "aarch64"], doc = "The processor that the compiler runs on."),
         "lock": attr.label(mandatory = True, allow_single_file = True, doc = "The packages, for the folders tools and target."),
-        "version": attr.string(mandatory = True, doc = "GCC's, such as 10.2.1."),
+        "version": attr.string(mandatory = True, doc = "Version of GCC, such as 10.2.1."),
     },
 )

@@ -1,13 +1,13 @@
-"""What the machine's C++ compiler is, as a file that changes when the compiler, its headers or its libraries do.
+"""The identity of the machine's C++ compiler. The file changes if the compiler, its headers or its libraries change.
 
-Bazel finds the compiler on the machine and names it by path alone. Without this file an upgrade of gcc under the same path
-would leave every action's key as it was, and a cache, above all a shared one, would go on serving the old compiler's objects.
+Bazel identifies the machine's compiler by path alone. An upgrade of gcc under the same path would not change the key of
+any action. A cache, above all a shared one, would then still return objects of the old compiler. This file prevents it.
 """
 
 load("//bazel/lib:problems.bzl", "format_problem", "problem")
 load("//bazel/lib:unavailable.bzl", "unavailable_targets")
 
-# Compilers' stand-ins that keep results of their own, which an action may not write.
+# Compiler wrappers that write their own cache, which an action may not do.
 _WRAPPERS = ["ccache", "distcc", "icecc", "sccache"]
 
 _BUILD = """\
@@ -18,8 +18,8 @@ filegroup(
 )
 """
 
-# Prints one line per fact; no line names a folder, so that the same system gives the same file anywhere. A fact that cannot be
-# had ends it. ld.gold alone may be missing, and clang has no cc1plus and no collect2.
+# Prints one line per fact. No line names a folder, so the same system gives the same file everywhere. The script fails
+# if a fact is missing. Only ld.gold may be missing. clang has no cc1plus and no collect2.
 _IDENTITY = """
 set -eu
 compiler=$1
@@ -49,13 +49,13 @@ echo "headers $(printf '%s\\n' "$headers" | sha256sum | cut -d' ' -f1)"
 """
 
 def _watch(rctx, paths):
-    """Makes a change of files, or their appearance, a reason to look again."""
+    """Makes Bazel run the repository rule again if a file changes or appears."""
     for path in paths:
         if path.startswith("/"):
             rctx.watch(path)
 
 def _program(rctx, compiler, name):
-    """Where a part of the compiler is, or would be looked for."""
+    """The path of a part of the compiler, or the path where it would be."""
     path = rctx.execute([compiler, "-print-prog-name=" + name]).stdout.strip()
     if path.startswith("/"):
         return path
@@ -90,7 +90,7 @@ def _host_compiler_repo_impl(rctx):
 
 host_compiler_repo = repository_rule(
     implementation = _host_compiler_repo_impl,
-    doc = "The target `identity`, the file host_compiler.txt; it fails where facts are missing. Read anew whenever Bazel's server starts or the compiler's programs change.",
+    doc = "The target `identity`, the file host_compiler.txt. It fails if facts are missing. Bazel runs the rule again whenever its server starts or the compiler's programs change.",
     environ = ["CC", "PATH"],
     configure = True,
     local = True,
